@@ -1,0 +1,49 @@
+# Everything sets itself up: `make demo` and `make test` need Python 3.9 to 3.13 and nothing else.
+PYTHON ?= python3
+VENV ?= .venv
+
+PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+CONSTRAINTS := constraints/python$(PYTHON_VERSION).txt
+READY := $(VENV)/.ready-$(PYTHON_VERSION)
+BIN := $(VENV)/bin
+
+.PHONY: help setup demo test lint test-slow notebook docs constraints clean
+
+help: ## Say what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+setup: $(READY) ## Make .venv with pinned versions (quick when it is there)
+
+$(READY): pyproject.toml $(CONSTRAINTS)
+	@echo "setting up $(VENV) with Python $(PYTHON_VERSION) and $(CONSTRAINTS); the first time this takes some minutes"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[train,embedded,dev]'
+	@touch $@
+	@echo "$(VENV) is ready"
+
+$(CONSTRAINTS):
+	@echo "sentilora is tested on Python 3.9 to 3.13, and $(PYTHON) is $(PYTHON_VERSION): name another with make PYTHON=python3.11" >&2; exit 1
+
+demo: setup ## Train, evaluate, prove and use a classifier, without a network
+	@HF_HUB_OFFLINE=1 $(BIN)/sentilora quickstart $(TEXTS)
+
+test: setup lint ## Lint, types, contracts, and the tests (those marked real too, where ../shared is)
+	@$(BIN)/python -m pytest
+
+lint: setup ## Format, lint, types, import contracts
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache > /dev/null || $(BIN)/lint-imports --no-cache
+
+test-slow: setup ## The tests that take minutes
+	@$(BIN)/python -m pytest -m slow
+
+docs: setup ## Write the generated parts of the documentation
+	@$(BIN)/python scripts/generate_docs.py
+
+constraints: setup ## Resolve the newest versions for every Python
+	@scripts/update_constraints.sh
+
+clean: ## Remove what setup made
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

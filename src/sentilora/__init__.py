@@ -1,0 +1,40 @@
+"""sentilora: adapt a small pretrained encoder to your own text with LoRA, and run it anywhere.
+
+import sentilora
+run = sentilora.train(data="reviews.csv", base="embedded", output="runs/mine")
+classifier = sentilora.Classifier.load("runs/mine")
+classifier("A gorgeous, moving film.").label
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sentilora._version import __version__
+
+if TYPE_CHECKING:
+    from sentilora.inference import Classifier, Prediction
+    from sentilora.training import Run, train
+
+__all__ = ["Classifier", "Prediction", "Run", "__version__", "train"]
+
+_HOMES = {
+    "Classifier": "sentilora.inference",
+    "Prediction": "sentilora.inference",
+    "Run": "sentilora.training",
+    "train": "sentilora.training",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use, so that the torch-free part never imports torch."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'sentilora' has no attribute '{name}'")
+    from importlib import import_module  # noqa: PLC0415
+
+    from sentilora.errors import MissingExtraError  # noqa: PLC0415
+
+    try:
+        return getattr(import_module(_HOMES[name]), name)
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(str(error.name), "train") from None

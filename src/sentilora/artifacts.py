@@ -1,0 +1,244 @@
+"""The formats on disk: model folders, their manifest `sentilora.json`, and how they are written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Optional, Union
+
+import msgspec
+
+from sentilora._version import __version__
+from sentilora.config import Truncation
+from sentilora.errors import ModelError, OutputError
+
+FORMAT_VERSION = 1
+MANIFEST = "sentilora.json"
+ADAPTER_FOLDER = "adapter"
+CONFIG_FILE = "config.yaml"
+METRICS_FILE = "metrics.json"
+VALIDATION_FILE = "validation.parquet"
+TOKENIZER = "tokenizer.json"
+WEIGHTS = "model.safetensors"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+ADAPTER_CONFIG = "adapter_config.json"
+
+_PICKLES = (".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth")
+
+PathLike = Union[str, "os.PathLike[str]"]
+
+
+class BaseReference(msgspec.Struct, frozen=True, kw_only=True):
+    """Which frozen encoder an adapter belongs to.
+
+    Attributes:
+        id: As the user named it: `embedded`, a Hub id, or a folder.
+        sha256: Of the encoder's weights file, in hexadecimal.
+        revision: The Hub's commit, where it came from the Hub.
+    """
+
+    id: str
+    sha256: str
+    revision: Optional[str] = None
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What `sentilora.json` says of the folder it lies in.
+
+    Attributes:
+        kind: What the folder holds.
+        labels: Names, in the order of the logits.
+        max_length: Most tokens of a text, special tokens included.
+        truncation: What is kept of a longer text.
+        temperature: The logits are divided by this before the softmax; 1 where it is folded into the weights.
+        base: The frozen encoder.
+        metrics: On the validation texts at the time of saving, each in [0, 1] but for counts.
+        notes: What was assumed or fell back while making it.
+        files: sha256 of every file beside the manifest.
+        format: Version of this format.
+        sentilora: Version that wrote it.
+    """
+
+    kind: Literal["adapter", "merged"]
+    labels: tuple[str, ...]
+    max_length: int
+    truncation: Truncation
+    base: BaseReference
+    temperature: float = 1.0
+    metrics: dict[str, float] = {}
+    notes: tuple[str, ...] = ()
+    files: dict[str, str] = {}
+    format: int = FORMAT_VERSION
+    sentilora: str = __version__
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A folder that answers, and what is known of it.
+
+    Attributes:
+        path: The folder with the weights (for a run, its `adapter/`).
+        kind: `adapter` (LoRA matrices and a head) or `merged` (a standalone model).
+        manifest: None where someone else made the folder.
+    """
+
+    path: Path
+    kind: Literal["adapter", "merged"]
+    manifest: Optional[Manifest]
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def open_model(path: PathLike) -> ModelFolder:
+    """Find the model at `path`, refuse what is unsafe or damaged, and read its manifest.
+
+    Args:
+        path: A run, an adapter (ours or made by plain PEFT), or a standalone model.
+
+    Raises:
+        ModelError: There is no model there, it holds pickled files, or a file differs from its recorded sha256.
+    """
+    folder = Path(path)
+    if not folder.exists():
+        raise ModelError(f"no folder at {folder}: name a run, an adapter or a merged model")
+    if (folder / ADAPTER_FOLDER / ADAPTER_CONFIG).is_file():
+        folder = folder / ADAPTER_FOLDER
+    pickles = sorted(entry.name for entry in folder.glob("*") if entry.suffix in _PICKLES)
+    if (folder / ADAPTER_CONFIG).is_file():
+        kind: Literal["adapter", "merged"] = "adapter"
+        weights = ADAPTER_WEIGHTS
+    elif (folder / "config.json").is_file():
+        kind, weights = "merged", WEIGHTS
+    else:
+        raise ModelError(f"{folder} holds no model: expected {ADAPTER_CONFIG} or config.json in it")
+    if pickles:
+        raise ModelError(
+            f"{folder / pickles[0]} may be a pickle, which can run code when loaded: remove it, and keep {weights}"
+        )
+    if not (folder / weights).is_file():
+        raise ModelError(f"{folder} has no {weights}: save the model as safetensors")
+    manifest = read_manifest(folder)
+    if manifest is not None and manifest.kind != kind:
+        raise ModelError(f"{folder / MANIFEST} speaks of a {manifest.kind}, but the folder holds a {kind}")
+    return ModelFolder(folder, kind, manifest)
+
+
+def read_manifest(folder: Path) -> Optional[Manifest]:
+    """The manifest of a folder with every file's sha256 checked; None if the folder has none.
+
+    Raises:
+        ModelError: The manifest is unreadable or newer than this version, or a file is missing or changed.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        return None
+    try:
+        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+    except msgspec.MsgspecError as error:
+        raise ModelError(f"{path} is not a manifest of sentilora: {error}") from None
+    if manifest.format > FORMAT_VERSION:
+        raise ModelError(f"{path} has format {manifest.format}, this version reads {FORMAT_VERSION}: update sentilora")
+    for name, expected in manifest.files.items():
+        if Path(name).name != name:
+            raise ModelError(f"{path} names a file outside its folder: {name}")
+        if not (folder / name).is_file():
+            raise ModelError(f"{folder / name} is missing: copy the whole folder again")
+        if sha256_of(folder / name) != expected:
+            raise ModelError(f"{folder / name} is damaged (sha256 differs from {MANIFEST}): copy it again, or retrain")
+    return manifest
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
+    """Write the manifest last, with the sha256 of every file that lies beside it. Returns what was written."""
+    files = {entry.name: sha256_of(entry) for entry in sorted(folder.iterdir()) if entry.name != MANIFEST}
+    manifest = msgspec.structs.replace(manifest, files=files)
+    write_json(folder / MANIFEST, manifest)
+    return manifest
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON, whole or not at all."""
+    encoded = msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
+    write_file(path, encoded)
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write `content` to a temporary name beside `path`, flush it to the disk, and rename it.
+
+    Raises:
+        OutputError: The disk is full or the folder is not writable.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OutputError(f"cannot write {path}: {error.strerror}") from None
+
+
+def refuse_existing(path: Path, overwrite: bool) -> None:
+    """Raise OutputError if something lies at `path` and may not be replaced."""
+    if not overwrite and path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise OutputError(f"{path} exists already: choose another place, or pass --overwrite to replace it")
+
+
+@contextlib.contextmanager
+def new_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
+    """A folder that appears at `path` complete, or not at all.
+
+    Yields:
+        A temporary folder beside `path`. When the block ends well its files are flushed to the disk and it is renamed;
+        when it ends in an error it is removed.
+
+    Raises:
+        OutputError: Something is there already and `overwrite` is false, or the place cannot be written.
+    """
+    refuse_existing(path, overwrite)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}") from None
+    try:
+        temporary.chmod(0o755)
+        yield temporary
+        _flush(temporary)
+        if path.exists():
+            replaced = temporary.with_suffix(".old")
+            path.rename(replaced)
+            temporary.rename(path)
+            shutil.rmtree(replaced)
+        else:
+            temporary.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _flush(folder: Path) -> None:
+    for entry in folder.rglob("*"):
+        if entry.is_file():
+            with entry.open("rb") as file:
+                os.fsync(file.fileno())
+    if hasattr(os, "O_DIRECTORY"):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

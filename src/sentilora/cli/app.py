@@ -1,0 +1,89 @@
+"""The `sentilora` command, and what every command shares: logging, errors, exit codes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import Any
+
+import click
+
+from sentilora._version import __version__
+from sentilora.cli.doctor import doctor
+from sentilora.cli.evaluate import evaluate
+from sentilora.cli.merge import merge
+from sentilora.cli.predict import predict
+from sentilora.cli.quickstart import quickstart
+from sentilora.cli.recipes import recipes
+from sentilora.cli.train import train
+from sentilora.errors import MissingExtraError, SentiloraError
+
+_EXIT_INTERRUPTED = 130
+_TORCH_WING = {"torch", "transformers", "peft", "accelerate", "datasets", "evaluate", "safetensors"}
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="sentilora")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option("--quiet", is_flag=True, help="Print results and errors only.")
+def cli(debug: bool, quiet: bool) -> None:
+    """Adapt a small pretrained encoder to your own text with LoRA, and run it anywhere."""
+    _set_up_logging(quiet)
+
+
+for _command in (quickstart, train, evaluate, predict, merge, recipes, doctor):
+    cli.add_command(_command)
+
+
+def main() -> None:
+    """Run the command line. Exit code 2 for the user's mistakes, 1 for ours."""
+    debug = "--debug" in sys.argv
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.Exit as leave:
+        sys.exit(leave.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(_fail("interrupted", _EXIT_INTERRUPTED))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:
+        if debug:
+            raise
+        sys.exit(_report(error))
+
+
+def _report(error: Exception) -> int:
+    if isinstance(error, SentiloraError):
+        return _fail(str(error), error.exit_code)
+    if isinstance(error, ModuleNotFoundError) and error.name in _TORCH_WING:
+        missing = MissingExtraError(error.name, "train")
+        return _fail(str(missing), missing.exit_code)
+    lines = str(error).splitlines() or [""]
+    return _fail(
+        f"unexpected {type(error).__name__}: {lines[0]} (run again as `sentilora --debug ...` and report it)", 1
+    )
+
+
+def _fail(message: str, code: int) -> int:
+    click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+    click.echo(message, err=True)
+    return code
+
+
+class _EchoHandler(logging.Handler):
+    """Writes records to whatever standard error is now, which a live bar replaces for a while."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(record.getMessage(), err=True)
+
+
+def _set_up_logging(quiet: bool) -> None:
+    logger: Any = logging.getLogger("sentilora")
+    logger.handlers = [_EchoHandler()]
+    logger.setLevel(logging.WARNING if quiet else logging.INFO)
+    logger.propagate = False

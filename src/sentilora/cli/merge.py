@@ -1,0 +1,42 @@
+"""`sentilora merge`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Optional
+
+import click
+
+from sentilora.artifacts import open_model
+from sentilora.cli.options import base_option, device_option, overwrite_option, validation_of
+from sentilora.config import DeviceChoice
+from sentilora.tables import read_labelled
+
+
+@click.command()
+@click.argument("path", metavar="PATH", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("saved_model"),
+    show_default=True,
+    help="The new folder.",
+)
+@overwrite_option
+@base_option
+@device_option
+def merge(path: Path, output: Path, overwrite: bool, base: Optional[str], device: DeviceChoice) -> None:
+    """Fold the adapter in PATH into its base: a standalone model that plain Transformers loads.
+
+    Its logits are compared with the adapter's on the run's validation texts (on the bundled test reviews where PATH is
+    no run), and it is written only if none differs by more than 1e-5.
+    """
+    folder = open_model(path)
+    texts = read_labelled(validation_of(path, otherwise="bundled:test")).texts
+    from sentilora.modeling.merging import merge_adapter  # noqa: PLC0415 - needs torch
+
+    parity = merge_adapter(folder, texts, output, base=base, device=device, overwrite=overwrite)
+    click.echo(
+        f"{output}: logits of {parity.texts:,} texts differ from the adapter's by at most {parity.difference:.1g}"
+    )

@@ -1,0 +1,78 @@
+"""`sentilora predict`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Optional
+
+import click
+
+from sentilora.cli.options import base_option, device_option, labels_option
+from sentilora.cli.render import console, predictions_table
+from sentilora.config import DeviceChoice
+from sentilora.errors import UserError
+from sentilora.inference import Classifier, Prediction
+from sentilora.tables import read_texts
+
+
+@click.command()
+@click.option(
+    "--model", "-m", required=True, type=click.Path(path_type=Path), help="A run, an adapter or a merged model."
+)
+@click.option(
+    "--file",
+    "-f",
+    type=click.Path(path_type=Path),
+    help="Take the texts from a .csv or .parquet file, or from lines of text.",
+)
+@click.option("--text-column", help="Column with the texts, if not under a usual name.")
+@labels_option
+@base_option
+@device_option
+@click.argument("texts", metavar="[TEXT]...", nargs=-1)
+def predict(
+    model: Path,
+    file: Optional[Path],
+    text_column: Optional[str],
+    labels: Optional[list[str]],
+    base: Optional[str],
+    device: DeviceChoice,
+    texts: Sequence[str],
+) -> None:
+    r"""Classify texts: those on the command line, in a file, or the lines of standard input.
+
+    Prints a table to a person, and one JSON object a text to a pipe.
+
+    \b
+    sentilora predict --model runs/mine "A gorgeous, moving film."
+    sentilora predict --model runs/mine --file reviews.csv | jq .label
+    """
+    if texts and file is not None:
+        raise UserError("give texts or --file, not both")
+    stream = read_texts(file, text_column) if file is not None else texts or _lines_of_stdin()
+    classifier = Classifier.load(model, base=base, device=device, labels=labels)
+    predictions = classifier.predict_iter(stream)
+    if sys.stdout.isatty():
+        console().print(predictions_table(list(predictions)))
+    else:
+        for prediction in predictions:
+            click.echo(json.dumps(_as_object(prediction), ensure_ascii=False))
+
+
+def _lines_of_stdin() -> Iterable[str]:
+    if sys.stdin.isatty():
+        raise UserError("no texts: give some on the command line, name a --file, or pipe lines in")
+    return (line.rstrip("\r\n") for line in sys.stdin)
+
+
+def _as_object(prediction: Prediction) -> dict[str, object]:
+    return {
+        "text": prediction.text,
+        "label": prediction.label,
+        "p_positive": prediction.p_positive,
+        "confidence": prediction.confidence,
+        "truncated": prediction.truncated,
+    }

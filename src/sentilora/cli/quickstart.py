@@ -1,0 +1,93 @@
+"""`sentilora quickstart`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import numpy as np
+
+from sentilora.analysis import evaluate
+from sentilora.artifacts import VALIDATION_FILE, open_model
+from sentilora.cli.render import console, metrics_table, predictions_table
+from sentilora.config import load_config
+from sentilora.errors import ParityError
+from sentilora.inference.predictor import Logits
+from sentilora.tables import read_labelled
+
+_SENTENCES = (
+    "A gorgeous, moving film: I left the cinema walking on air.",
+    "The plot is a mess, and I would like my two hours back.",
+    "Not bad at all for the price, the battery lasts all weekend.",
+    "Beautiful screen, but it froze on day two and support never answered.",
+)
+
+
+@click.command()
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("runs/quickstart"),
+    show_default=True,
+    help="The run's folder; replaced.",
+)
+@click.argument("texts", metavar="[TEXT]...", nargs=-1)
+def quickstart(output: Path, texts: Sequence[str]) -> None:
+    """Train on the bundled reviews, prove what was saved, classify a few sentences (and TEXT). Needs no network."""
+    from sentilora.modeling.merging import merge_adapter  # noqa: PLC0415 - needs torch
+    from sentilora.modeling.saving import Parity  # noqa: PLC0415
+    from sentilora.training import train  # noqa: PLC0415
+
+    started = time.monotonic()
+    _heading("1. Train a LoRA adapter on the bundled reviews")
+    run = train(load_config("quickstart"), output=output, overwrite=True)
+
+    _heading("2. Evaluate it on bundled reviews it has not seen")
+    held_out = read_labelled("bundled:test")
+    evaluation = evaluate(run.classifier, held_out)
+    console().print(metrics_table(evaluation.metrics))
+
+    _heading("3. Prove that what was saved is what was trained")
+    validation = output / VALIDATION_FILE
+    reloaded = Parity.of(evaluation.logits, _logits_of_fresh_process(output, validation))
+    reloaded.require("the adapter in a fresh process")
+    click.echo(
+        f"reloaded in a fresh process: logits of {reloaded.texts} texts differ by at most {reloaded.difference:.1g}"
+    )
+    merged = output / "merged"
+    merge_adapter(open_model(output), held_out.texts, merged, device="auto")
+    fresh = Parity.of(evaluation.logits, _logits_of_fresh_process(merged, validation))
+    fresh.require("the merged model in a fresh process")
+    click.echo(f"merged, in a fresh process:   logits of {fresh.texts} texts differ by at most {fresh.difference:.1g}")
+
+    _heading("4. Classify a few sentences")
+    console().print(predictions_table(run.classifier([*_SENTENCES, *texts])))
+
+    _heading(f"Done in {time.monotonic() - started:.0f} s. Everything is in {output}. Next:")
+    click.echo(f'  sentilora predict --model {output} "Your own text"')
+    click.echo(f"  sentilora evaluate {output} --data your_labelled.csv")
+    click.echo("  sentilora train --base embedded --data your_labelled.csv --output runs/mine")
+
+
+def _heading(text: str) -> None:
+    click.secho(f"\n{text}", bold=True)
+
+
+def _logits_of_fresh_process(model: Path, data: Path) -> Logits:
+    """What a new Python process that loads `model` answers for the texts in `data`: float32 [n, 2]."""
+    with tempfile.TemporaryDirectory() as folder:
+        logits = Path(folder) / "logits.npy"
+        command = [sys.executable, "-m", "sentilora", "--quiet", "evaluate", str(model), "--data", str(data)]
+        process = subprocess.run(  # noqa: S603 - our own interpreter and module
+            [*command, "--logits", str(logits), "--json"], capture_output=True, text=True, check=False
+        )
+        if process.returncode != 0:
+            raise ParityError(f"a fresh process cannot evaluate {model}: {process.stderr.strip().splitlines()[-1]}")
+        result: Logits = np.load(logits, allow_pickle=False)
+    return result

@@ -1,0 +1,229 @@
+"""Settings as data classes: one source for YAML, command-line flags, `--help`, Python, and the documentation.
+
+Each field states its type, its range and its meaning once, in its annotation. The annotations are read at run time,
+so they keep to what Python 3.9 can evaluate.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, Optional, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+import yaml
+from msgspec import Meta
+
+from sentilora.errors import ConfigError
+
+Truncation = Literal["head", "tail", "head+tail"]
+DeviceChoice = Literal["auto", "cpu", "cuda", "mps"]
+PrecisionChoice = Literal["auto", "fp32", "bf16", "fp16"]
+_AtLeastTwo = Annotated[int, Meta(ge=2)]
+
+
+class LoraSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The shape of the adapter (Hu et al., 2021, LoRA, section 4)."""
+
+    rank: Annotated[int, Meta(ge=1, le=1024, description="Rank of the low-rank update.")] = 4
+    alpha: Annotated[float, Meta(gt=0, description="The update is scaled by alpha / rank.")] = 32.0
+    dropout: Annotated[float, Meta(ge=0, lt=1, description="Dropout on the input of the update.")] = 0.01
+    target_modules: Annotated[
+        tuple[str, ...],
+        Meta(
+            min_length=1,
+            description="Linear layers that get an update, by name: q_lin, k_lin, v_lin, out_lin, lin1, lin2.",
+        ),
+    ] = ("q_lin",)
+
+
+class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that decides what a training makes."""
+
+    base: Annotated[
+        str, Meta(description="The frozen encoder: 'embedded', a Hub id, or a folder with a DistilBERT model.")
+    ] = "distilbert-base-uncased"
+    data: Annotated[
+        str,
+        Meta(description="Training data: 'bundled', 'imdb', an aclImdb folder, or a .csv or .parquet file."),
+    ] = "imdb"
+    validation: Annotated[
+        Optional[str],
+        Meta(description="Validation data, named like the training data; by default a part of the training data."),
+    ] = None
+    validation_fraction: Annotated[
+        float, Meta(gt=0, lt=1, description="Share of the data set aside when no validation data are named.")
+    ] = 0.2
+    text_column: Annotated[Optional[str], Meta(description="Column with the texts, if not under a usual name.")] = None
+    label_column: Annotated[Optional[str], Meta(description="Column with the labels, if not under a usual name.")] = (
+        None
+    )
+    group_column: Annotated[
+        Optional[str],
+        Meta(description="Rows that share a value here (a film, a customer) stay on one side of the split."),
+    ] = None
+    limit: Annotated[
+        Optional[_AtLeastTwo], Meta(description="Train on a seeded subset of this many texts, with the labels' shares.")
+    ] = None
+    validation_limit: Annotated[
+        Optional[_AtLeastTwo], Meta(description="Validate on a seeded subset of this many texts.")
+    ] = None
+    lora: LoraSettings = LoraSettings()
+    epochs: Annotated[int, Meta(ge=1, le=1000, description="Passes over the training texts.")] = 4
+    batch_size: Annotated[int, Meta(ge=1, le=65536, description="Texts in one optimiser step.")] = 16
+    learning_rate: Annotated[float, Meta(gt=0, le=1, description="Peak learning rate of AdamW.")] = 1e-3
+    weight_decay: Annotated[float, Meta(ge=0, lt=1, description="Decoupled weight decay of AdamW.")] = 0.0
+    warmup: Annotated[float, Meta(ge=0, lt=1, description="Share of the steps over which the rate rises.")] = 0.0
+    schedule: Annotated[
+        Literal["linear", "cosine", "constant"], Meta(description="How the learning rate falls after the warm-up.")
+    ] = "linear"
+    max_length: Annotated[int, Meta(ge=8, le=512, description="Most tokens of a text, [CLS] and [SEP] included.")] = 256
+    truncation: Annotated[
+        Truncation, Meta(description="What is kept of a longer text: its head, its tail, or 1/4 head + 3/4 tail.")
+    ] = "head"
+    base_dropout: Annotated[
+        float, Meta(ge=0, lt=1, description="Dropout inside the frozen base, attention included, while training.")
+    ] = 0.0
+    device: Annotated[DeviceChoice, Meta(description="Where to train; auto takes CUDA, then MPS, then the CPU.")] = (
+        "auto"
+    )
+    precision: Annotated[
+        PrecisionChoice, Meta(description="Arithmetic of the forward and backward pass; auto suits the device.")
+    ] = "auto"
+    seed: Annotated[int, Meta(ge=0, lt=2**32, description="Seed of the split, the subset, the head and the order.")] = 0
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One leaf of a configuration, as the command line and the documentation show it.
+
+    Attributes:
+        path: Keys from the top of the configuration, such as `("lora", "rank")`.
+        kind: The Python type of a value: `int`, `float`, `str` or `tuple`.
+        choices: The only values allowed, if there are such.
+        default: The value when nothing is said.
+        description: One sentence.
+    """
+
+    path: tuple[str, ...]
+    kind: type
+    choices: Optional[tuple[str, ...]]
+    default: Any
+    description: str
+
+    @property
+    def flag(self) -> str:
+        """The command-line flag: `--lora-rank`."""
+        return "--" + "-".join(self.path).replace("_", "-")
+
+
+def settings_of(config: type[msgspec.Struct], prefix: tuple[str, ...] = ()) -> list[Setting]:
+    """Every setting of a configuration class, nested ones included, in the order of its fields."""
+    hints = get_type_hints(config, include_extras=True)
+    settings: list[Setting] = []
+    for field in msgspec.structs.fields(config):
+        hint = hints[field.name]
+        path = (*prefix, field.name)
+        if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+            settings += settings_of(hint, path)
+            continue
+        annotated, meta = get_args(hint)
+        inner = _bare(annotated)
+        choices = get_args(inner) if get_origin(inner) is Literal else None
+        kind = str if choices else (get_origin(inner) or inner)
+        settings.append(Setting(path, kind, choices, field.default, meta.description))
+    return settings
+
+
+def _bare(hint: Any) -> Any:
+    """The type inside `Optional` and `Annotated`."""
+    if get_origin(hint) is Union:
+        return _bare(next(member for member in get_args(hint) if member is not type(None)))
+    return get_args(hint)[0] if get_origin(hint) is Annotated else hint
+
+
+def recipe_names() -> list[str]:
+    """Names of the packaged recipes."""
+    folder = resources.files("sentilora") / "recipes"
+    return sorted(entry.name[: -len(".yaml")] for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def load_config(recipe: Optional[str] = None, overrides: Optional[Mapping[str, Any]] = None) -> TrainConfig:
+    """The training configuration of a recipe, with some settings replaced.
+
+    Args:
+        recipe: Name of a packaged recipe, or path of a YAML file; None starts from the defaults.
+        overrides: Nested like the YAML, such as `{"epochs": 5, "lora": {"rank": 8}}`; it wins over the recipe.
+
+    Raises:
+        ConfigError: The recipe is unknown or not YAML, or a setting is unknown, of the wrong type or out of range.
+    """
+    settings = _read_recipe(recipe) if recipe is not None else {}
+    _overlay(settings, overrides or {})
+    _refuse_unknown(settings, TrainConfig)
+    try:
+        return msgspec.convert(settings, TrainConfig)
+    except msgspec.ValidationError as error:
+        raise ConfigError(_in_one_line(error)) from None
+
+
+def dump_config(config: TrainConfig) -> str:
+    """The configuration as YAML that `load_config` reads back to an equal one."""
+    return yaml.safe_dump(msgspec.to_builtins(config), sort_keys=False)
+
+
+def recipe_source(recipe: str) -> str:
+    """The YAML of a packaged recipe, or of a file.
+
+    Raises:
+        ConfigError: There is neither.
+    """
+    if recipe in recipe_names():
+        return (resources.files("sentilora") / "recipes" / f"{recipe}.yaml").read_text("utf-8")
+    try:
+        return Path(recipe).read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        names = ", ".join(recipe_names())
+        raise ConfigError(
+            f"no recipe and no readable file is called '{recipe}': choose one of {names}, or name a YAML file"
+        ) from None
+
+
+def _read_recipe(recipe: str) -> dict[str, Any]:
+    source = recipe_source(recipe)
+    try:
+        settings = yaml.safe_load(source) or {}
+    except yaml.YAMLError as error:
+        raise ConfigError(f"recipe {recipe} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(settings, dict):
+        raise ConfigError(f"recipe {recipe} must hold 'name: value' lines, not a {type(settings).__name__}")
+    return settings
+
+
+def _overlay(settings: dict[str, Any], overrides: Mapping[str, Any]) -> None:
+    for name, value in overrides.items():
+        if isinstance(value, Mapping) and isinstance(settings.get(name, {}), dict):
+            _overlay(settings.setdefault(name, {}), value)
+        else:
+            settings[name] = value
+
+
+def _refuse_unknown(settings: Mapping[str, Any], config: type[msgspec.Struct], prefix: str = "") -> None:
+    fields = {field.name: field.type for field in msgspec.structs.fields(config)}
+    for name, value in settings.items():
+        if name not in fields:
+            near = difflib.get_close_matches(str(name), fields, n=1)
+            hint = f": did you mean '{prefix}{near[0]}'?" if near else f": known are {', '.join(fields)}"
+            raise ConfigError(f"unknown setting '{prefix}{name}'{hint}")
+        kind = fields[name]
+        if isinstance(value, Mapping) and isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+            _refuse_unknown(value, kind, f"{prefix}{name}.")
+
+
+def _in_one_line(error: msgspec.ValidationError) -> str:
+    message, _, path = str(error).partition(" - at `$.")
+    setting = path.rstrip("`")
+    return f"setting '{setting}': {message[0].lower()}{message[1:]}" if setting else message

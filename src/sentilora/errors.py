@@ -1,0 +1,46 @@
+"""Errors whose one-line message reaches the user: what is wrong, where, and what to do."""
+
+from __future__ import annotations
+
+
+class SentiloraError(Exception):
+    """Base of every error raised on purpose. A failure of ours: exit code 1."""
+
+    exit_code = 1
+
+
+class ParityError(SentiloraError):
+    """What was written does not answer as what is in memory."""
+
+
+class UserError(SentiloraError):
+    """Something the user can put right: exit code 2."""
+
+    exit_code = 2
+
+
+class ConfigError(UserError):
+    """A setting is unknown, of the wrong type, or out of range."""
+
+
+class DataError(UserError):
+    """A data source is missing, unreadable, or does not hold what is needed."""
+
+
+class ModelError(UserError):
+    """A base, adapter, or model folder is missing, damaged, unsafe, or does not fit."""
+
+
+class HubError(UserError):
+    """The Hub cannot be reached, or does not hold what was asked for."""
+
+
+class OutputError(UserError):
+    """An output exists already or cannot be written."""
+
+
+class MissingExtraError(UserError):
+    """A part of sentilora is needed that was not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"{package} is not installed: run pip install 'sentilora[{extra}]'")

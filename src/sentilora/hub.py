@@ -1,0 +1,64 @@
+"""The Hugging Face Hub: files by repository, and one clear line when they cannot be had."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, Optional
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from sentilora.errors import HubError
+
+
+class HubUnreachableError(HubError):
+    """The Hub does not answer, or the environment forbids asking it, and the files are not in the local cache."""
+
+
+def fetch(
+    repository: str,
+    patterns: Sequence[str],
+    *,
+    kind: Literal["model", "dataset"] = "model",
+    revision: Optional[str] = None,
+) -> Path:
+    """Download the files of a repository that match `patterns`, or find them in the local cache.
+
+    Args:
+        repository: The Hub's id, `owner/name` or `name`.
+        patterns: Shell patterns of file names, such as `("config.json", "*.safetensors")`.
+        kind: Which of the Hub's repositories.
+        revision: Branch, tag or commit; None means `main`.
+
+    Returns:
+        The local folder of the snapshot, named by its commit.
+
+    Raises:
+        HubUnreachableError: No network, or `HF_HUB_OFFLINE=1`, and the files are not cached.
+        HubError: There is no such repository or revision, or it may not be read.
+    """
+    address = f"{'datasets/' if kind == 'dataset' else ''}{repository}"
+    try:
+        folder = snapshot_download(repository, repo_type=kind, revision=revision, allow_patterns=list(patterns))
+    except GatedRepoError:
+        raise HubError(
+            f"'{address}' is gated on the Hub: accept its terms there, then log in with `hf auth login`"
+        ) from None
+    except RevisionNotFoundError:
+        raise HubError(f"'{address}' has no revision '{revision}' on the Hub") from None
+    except (RepositoryNotFoundError, HFValidationError):
+        raise HubError(f"'{address}' is neither a folder here nor a public repository on the Hub") from None
+    except LocalEntryNotFoundError:
+        raise HubUnreachableError(f"the Hub cannot be reached for '{address}', and it is not in the cache") from None
+    except (HfHubHTTPError, OSError) as error:
+        first_line = str(error).splitlines()[0]
+        raise HubUnreachableError(f"the Hub did not deliver '{address}' ({first_line})") from None
+    return Path(folder)

@@ -1,0 +1,149 @@
+"""The object that answers: texts in, predictions out."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Optional, Union, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from sentilora.artifacts import PathLike, open_model
+from sentilora.config import DeviceChoice
+from sentilora.errors import MissingExtraError, ModelError
+from sentilora.inference.predictor import Logits, Predictor
+from sentilora.labels import Labels
+from sentilora.notes import Notes
+from sentilora.text import EncodedText, TextEncoder
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer for one text.
+
+    Attributes:
+        text: As it was given.
+        label: Name of the most probable label.
+        confidence: Its probability, in [0, 1].
+        p_positive: Probability of the positive label; None for a classifier that does not know negative and positive.
+        probabilities: Of every label, in the order of the classifier's labels; they sum to 1.
+        truncated: Whether the text was too long to be read whole.
+    """
+
+    text: str
+    label: str
+    confidence: float
+    p_positive: Optional[float]
+    probabilities: tuple[float, ...]
+    truncated: bool
+
+
+class Classifier:
+    """Owns encoding, probabilities and labels; a `Predictor` does the arithmetic.
+
+    Attributes:
+        labels: Their names, in the order of the probabilities.
+        encoder: From texts to token ids.
+        predictor: From token ids to logits.
+        notes: What was assumed while loading.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        encoder: TextEncoder,
+        labels: Labels,
+        temperature: float = 1.0,
+        notes: Optional[Notes] = None,
+    ) -> None:
+        self.predictor = predictor
+        self.encoder = encoder
+        self.labels = labels
+        self.temperature = temperature
+        self.notes = notes or Notes()
+
+    @classmethod
+    def load(
+        cls,
+        path: PathLike,
+        *,
+        base: Optional[str] = None,
+        device: DeviceChoice = "auto",
+        labels: Optional[Sequence[str]] = None,
+    ) -> Classifier:
+        """Load a run, an adapter (ours or made by plain PEFT), or a standalone model.
+
+        Args:
+            path: The folder.
+            base: The adapter's base, where it is to be found elsewhere than recorded; its weights must be the same.
+            device: Where to compute; `auto` takes CUDA, then MPS, then the CPU.
+            labels: Names for the labels, in the order of the logits, where the folder names none or others.
+
+        Raises:
+            ModelError: There is no sound model there, the base's weights are not those the adapter was trained on, or
+                `labels` are not as many as the model's.
+            HubError: The adapter's base is on the Hub, which cannot be reached.
+            MissingExtraError: The folder needs PyTorch, which is not installed.
+        """
+        folder = open_model(path)
+        try:
+            # By name: this room stands below the torch wing, and must import without torch.
+            loading = importlib.import_module("sentilora.modeling.loading")
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(str(error.name), "train") from None
+        classifier: Classifier = loading.load_classifier(folder, base=base, device=device)
+        if labels is not None:
+            classifier.labels = _renamed(classifier.labels, labels)
+        return classifier
+
+    @overload
+    def __call__(self, texts: str) -> Prediction: ...  # type: ignore[overload-overlap] # a str is a Sequence of str
+    @overload
+    def __call__(self, texts: Sequence[str]) -> list[Prediction]: ...
+    def __call__(self, texts: Union[str, Sequence[str]]) -> Union[Prediction, list[Prediction]]:
+        """Classify one text, which gives one prediction, or several, which give a list in their order."""
+        if isinstance(texts, str):
+            return self._predict([texts])[0]
+        return self._predict(texts)
+
+    def predict_iter(self, texts: Iterable[str], batch_size: int = 256) -> Iterator[Prediction]:
+        """Classify a stream, holding at most `batch_size` texts at a time."""
+        stream = iter(texts)
+        while batch := list(islice(stream, batch_size)):
+            yield from self._predict(batch)
+
+    def probabilities(self, logits: Logits) -> npt.NDArray[np.float64]:
+        """Calibrated probabilities, float64 [n, labels], of logits [n, labels]."""
+        scaled = logits.astype(np.float64) / self.temperature
+        exponentials = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+        return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
+
+    def predictions(self, texts: Sequence[str], encoded: Sequence[EncodedText], logits: Logits) -> list[Prediction]:
+        """Predictions of texts whose logits are known already."""
+        positive = self.labels.positive
+        return [
+            Prediction(
+                text=text,
+                label=self.labels.names[int(row.argmax())],
+                confidence=float(row.max()),
+                p_positive=None if positive is None else float(row[positive]),
+                probabilities=tuple(row.tolist()),
+                truncated=ids.truncated,
+            )
+            for text, ids, row in zip(texts, encoded, self.probabilities(logits))
+        ]
+
+    def _predict(self, texts: Sequence[str]) -> list[Prediction]:
+        if not texts:
+            return []
+        encoded = self.encoder.encode(texts)
+        return self.predictions(texts, encoded, self.predictor.logits([text.ids for text in encoded]))
+
+
+def _renamed(labels: Labels, names: Sequence[str]) -> Labels:
+    if len(names) != len(labels) or len(set(names)) != len(names):
+        raise ModelError(f"--labels must give {len(labels)} different names, in place of {', '.join(labels.names)}")
+    return Labels(tuple(names))

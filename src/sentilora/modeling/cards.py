@@ -1,0 +1,63 @@
+"""The README that lies in an adapter's or a merged model's folder."""
+
+from __future__ import annotations
+
+from sentilora.artifacts import Manifest
+
+_FRONT = """---
+library_name: {library}
+base_model: {base}
+tags: [text-classification, sentiment-analysis, lora]
+---
+# {title}
+
+Labels: {labels}. A text longer than {max_length} tokens is cut: `{truncation}`. Made with sentilora {version} on the
+base `{base}` (weights sha256 `{sha256}`).
+{metrics}
+"""
+
+_METRICS = """
+On the {n:.0f} validation texts: accuracy {accuracy:.3f}, F1 {f1:.3f}.
+"""
+
+_ADAPTER = """
+```python
+from sentilora import Classifier
+Classifier.load("path/of/this/folder")("A gorgeous, moving film.")
+```
+
+Plain PEFT reads it too: `AutoPeftModelForSequenceClassification.from_pretrained("path/of/this/folder")`, if it
+finds the base where `adapter_config.json` says.
+"""
+
+_MERGED = """
+```python
+from transformers import pipeline
+pipeline("text-classification", model="path/of/this/folder")("A gorgeous, moving film.")
+```
+"""
+
+
+def adapter_readme(manifest: Manifest) -> str:
+    """What the adapter is, how good it was, how to load it."""
+    return _front(manifest, "peft", "A LoRA adapter") + _ADAPTER
+
+
+def merged_readme(manifest: Manifest) -> str:
+    """What the standalone model is, how good it was, how to load it."""
+    return _front(manifest, "transformers", "A text classifier") + _MERGED
+
+
+def _front(manifest: Manifest, library: str, title: str) -> str:
+    known = {"n", "accuracy", "f1"} <= manifest.metrics.keys()
+    return _FRONT.format(
+        library=library,
+        title=title,
+        base=manifest.base.id,
+        sha256=manifest.base.sha256,
+        labels=", ".join(f"{index} = {name}" for index, name in enumerate(manifest.labels)),
+        max_length=manifest.max_length,
+        truncation=manifest.truncation,
+        version=manifest.sentilora,
+        metrics=_METRICS.format(**manifest.metrics) if known else "",
+    )

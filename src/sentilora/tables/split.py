@@ -1,0 +1,93 @@
+"""Splitting labelled texts so that what is measured was not seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Optional
+
+import numpy as np
+import numpy.typing as npt
+
+from sentilora.errors import DataError
+from sentilora.tables.labelled import LabelledTexts
+
+_Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Texts to train on and texts to validate on."""
+
+    train: LabelledTexts
+    validation: LabelledTexts
+
+
+def split_labelled(data: LabelledTexts, fraction: float, seed: int) -> Split:
+    """Set aside about `fraction` of the rows for validation.
+
+    Equal texts, and rows of one group, stay on one side: such rows form a cluster, and clusters are dealt in seeded
+    random order, each to validation while that brings the count of its labels closer to the share wanted.
+
+    Raises:
+        DataError: One side would be left without a label.
+    """
+    clusters = _clusters(data)
+    rng = np.random.default_rng(seed)
+    totals = np.bincount(data.labels, minlength=2)
+    wanted = totals * fraction
+    chosen = np.zeros(2)
+    validation = np.zeros(len(data), dtype=bool)
+    for cluster in rng.permutation(len(clusters)):
+        rows = clusters[cluster]
+        counts = np.bincount(data.labels[rows], minlength=2)
+        if np.abs(chosen + counts - wanted).sum() < np.abs(chosen - wanted).sum():
+            chosen += counts
+            validation[rows] = True
+    if chosen.min() < 1 or (totals - chosen).min() < 1:
+        raise DataError(
+            f"{data.source}: {len(data):,} texts in {len(clusters):,} groups are too few to set aside {fraction:.0%} "
+            "with both labels on both sides: name validation data with --validation"
+        )
+    return Split(data.take(np.flatnonzero(~validation)), data.take(np.flatnonzero(validation)))
+
+
+def subset(data: LabelledTexts, limit: Optional[int], seed: int) -> LabelledTexts:
+    """A seeded random subset of `limit` rows with the labels' shares, in random order; all rows if they are no more.
+
+    Raises:
+        DataError: So few rows that a label would be left out.
+    """
+    if limit is None or limit >= len(data):
+        return data
+    rng = np.random.default_rng(seed)
+    positive = round(limit * float(data.labels.mean()))
+    if not 0 < positive < limit:
+        raise DataError(f"{data.source}: {limit} of {len(data):,} texts would hold one label only: raise the limit")
+    rows = np.concatenate(
+        [
+            rng.choice(np.flatnonzero(data.labels == label), count, replace=False)
+            for label, count in ((0, limit - positive), (1, positive))
+        ]
+    )
+    return data.take(rng.permutation(rows))
+
+
+def _clusters(data: LabelledTexts) -> list[_Rows]:
+    """Rows joined by an equal text or an equal group, as a disjoint-set forest finds them."""
+    parent = list(range(len(data)))
+
+    def root(row: int) -> int:
+        while parent[row] != row:
+            parent[row] = parent[parent[row]]
+            row = parent[row]
+        return row
+
+    first_with: dict[tuple[str, str], int] = {}
+    for row, text in enumerate(data.texts):
+        keys = [("text", text)] if data.groups is None else [("text", text), ("group", data.groups[row])]
+        for key in keys:
+            parent[root(row)] = root(first_with.setdefault(key, row))
+    roots = np.array([root(row) for row in range(len(data))])
+    order = np.argsort(roots, kind="stable")
+    boundaries = np.flatnonzero(np.diff(roots[order])) + 1
+    return [rows.astype(np.int64) for rows in np.split(order, boundaries)]

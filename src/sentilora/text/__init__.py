@@ -1,0 +1,6 @@
+"""Cleaning, tokenising, truncating: the one path from a text to its token ids."""
+
+from sentilora.text.cleaning import with_cleaning
+from sentilora.text.encoder import EncodedText, EncodingSummary, TextEncoder
+
+__all__ = ["EncodedText", "EncodingSummary", "TextEncoder", "with_cleaning"]

@@ -1,0 +1,46 @@
+"""Cleaning as part of the tokenizer's own normaliser, so that it travels with the tokenizer's file."""
+
+from __future__ import annotations
+
+import json
+
+from tokenizers import Regex, Tokenizer, normalizers
+
+_LINE_BREAK = r"(?i)<br\s*/?\s*>"
+
+# The five code points that Windows-1252 leaves undefined become spaces.
+_UNDEFINED_IN_CP1252 = (0x81, 0x8D, 0x8F, 0x90, 0x9D)
+
+
+def _cp1252_repairs() -> list[tuple[str, str]]:
+    """C1 control characters, each with the Windows-1252 character it stands for in texts decoded as Latin-1."""
+    repairs = [(chr(code), " ") for code in _UNDEFINED_IN_CP1252]
+    repairs += [
+        (chr(code), bytes([code]).decode("cp1252")) for code in range(0x80, 0xA0) if code not in _UNDEFINED_IN_CP1252
+    ]
+    return repairs
+
+
+def with_cleaning(tokenizer: Tokenizer) -> Tokenizer:
+    """A copy of `tokenizer` that also turns HTML line breaks into spaces and repairs C1 control characters.
+
+    A copy of a tokenizer that cleans already is equal to it: cleaning is added once.
+    """
+    copy: Tokenizer = Tokenizer.from_str(tokenizer.to_str())
+    if cleans(copy):
+        return copy
+    steps = [normalizers.Replace(Regex(_LINE_BREAK), " ")]
+    steps += [normalizers.Replace(bad, good) for bad, good in _cp1252_repairs()]
+    if copy.normalizer is not None:
+        steps.append(copy.normalizer)
+    copy.normalizer = normalizers.Sequence(steps)
+    return copy
+
+
+def cleans(tokenizer: Tokenizer) -> bool:
+    """Whether the tokenizer's normaliser begins with the cleaning of `with_cleaning`."""
+    normalizer = json.loads(tokenizer.to_str())["normalizer"]
+    if normalizer is None or normalizer["type"] != "Sequence":
+        return False
+    first = normalizer["normalizers"][0]
+    return bool(first["type"] == "Replace" and first["pattern"] == {"Regex": _LINE_BREAK})

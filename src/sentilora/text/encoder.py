@@ -1,0 +1,129 @@
+"""Texts to token ids: the same ids for a text wherever it enters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+from tokenizers import Tokenizer
+
+from sentilora.artifacts import TOKENIZER
+from sentilora.config import Truncation
+from sentilora.errors import ModelError
+
+_HEAD_SHARE = 4  # of `head+tail`, one part in four is head
+
+
+@dataclass(frozen=True)
+class EncodedText:
+    """One text as a model sees it.
+
+    Attributes:
+        ids: Token ids, special tokens included; at most `max_length` of them.
+        length: Tokens of the whole text, without special tokens, before anything was cut.
+        unknown: How many of those `length` tokens are `[UNK]`.
+        truncated: Whether anything was cut.
+    """
+
+    ids: list[int]
+    length: int
+    unknown: int
+    truncated: bool
+
+
+@dataclass(frozen=True)
+class EncodingSummary:
+    """What truncation and the vocabulary cost a set of texts.
+
+    Attributes:
+        texts: How many texts.
+        tokens: Tokens kept, special tokens included.
+        truncated: Share of the texts that were cut, in [0, 1].
+        unknown: Share of `[UNK]` among all tokens before cutting, in [0, 1].
+    """
+
+    texts: int
+    tokens: int
+    truncated: float
+    unknown: float
+
+    @classmethod
+    def of(cls, encoded: Sequence[EncodedText]) -> EncodingSummary:
+        """Sum up encoded texts."""
+        length = sum(text.length for text in encoded)
+        return cls(
+            texts=len(encoded),
+            tokens=sum(len(text.ids) for text in encoded),
+            truncated=sum(text.truncated for text in encoded) / max(len(encoded), 1),
+            unknown=sum(text.unknown for text in encoded) / max(length, 1),
+        )
+
+    def __str__(self) -> str:
+        """One line for a person."""
+        return f"{self.truncated:.1%} of the texts truncated, {self.unknown:.2%} of the tokens unknown"
+
+
+def truncate(ids: list[int], room: int, policy: Truncation) -> list[int]:
+    """At most `room` of `ids`: the first ones, the last ones, or the first quarter of the room and the last three."""
+    if len(ids) <= room:
+        return ids
+    if policy == "head":
+        return ids[:room]
+    if policy == "tail":
+        return ids[len(ids) - room :]
+    head = room // _HEAD_SHARE
+    return ids[:head] + ids[len(ids) - (room - head) :]
+
+
+class TextEncoder:
+    """Turns texts into token ids. Thread-safe: nothing changes after construction.
+
+    Args:
+        tokenizer: Its own truncation and padding are switched off.
+        max_length: Most ids of a text, special tokens included.
+        truncation: What is kept of a longer text.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, max_length: int, truncation: Truncation) -> None:
+        self.tokenizer: Tokenizer = Tokenizer.from_str(tokenizer.to_str())
+        self.tokenizer.no_truncation()
+        self.tokenizer.no_padding()
+        self.max_length = max_length
+        self.truncation: Truncation = truncation
+        special = self.tokenizer.encode("").ids
+        self._before, self._after = special[:1], special[1:]
+        self._unknown: Optional[int] = self.tokenizer.token_to_id("[UNK]")
+
+    @classmethod
+    def load(cls, folder: Path, max_length: int, truncation: Truncation) -> TextEncoder:
+        """The encoder of a model folder.
+
+        Raises:
+            ModelError: The folder has no readable `tokenizer.json`.
+        """
+        path = folder / TOKENIZER
+        if not path.is_file():
+            raise ModelError(f"{folder} has no {TOKENIZER}: save the tokenizer beside the model")
+        try:
+            tokenizer = Tokenizer.from_file(str(path))
+        except Exception as error:  # noqa: BLE001 - the Rust library raises nothing narrower
+            raise ModelError(f"{path} is not a tokenizer: {error}") from None
+        return cls(tokenizer, max_length, truncation)
+
+    def encode(self, texts: Iterable[str]) -> list[EncodedText]:
+        """Encode texts, in their order."""
+        return [
+            self._fit(encoding.ids)
+            for encoding in self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        ]
+
+    def _fit(self, ids: list[int]) -> EncodedText:
+        kept = truncate(ids, self.max_length - len(self._before) - len(self._after), self.truncation)
+        return EncodedText(
+            ids=self._before + kept + self._after,
+            length=len(ids),
+            unknown=0 if self._unknown is None else ids.count(self._unknown),
+            truncated=len(kept) < len(ids),
+        )

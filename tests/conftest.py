@@ -1,0 +1,80 @@
+"""Small real models, built once a session, instead of mocks."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import DistilBertConfig, DistilBertModel
+
+import sentilora
+from sentilora.tables import LabelledTexts, read_labelled
+
+# No test may ask the real Hub; the ones about the Hub bring their own.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    absent = pytest.mark.skip(reason=f"{SHARED} is not there")
+    for item in items:
+        if item.get_closest_marker("real") and not SHARED.is_dir():
+            item.add_marker(absent)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    return SHARED / "data"
+
+
+@pytest.fixture(scope="session")
+def reviews() -> LabelledTexts:
+    return read_labelled("bundled")
+
+
+def make_base(folder: Path, texts: list[str], seed: int = 0) -> Path:
+    """A DistilBERT with random weights and two layers, and a WordPiece tokenizer that knows `texts`."""
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    tokenizer.train_from_iterator(texts, trainers.WordPieceTrainer(vocab_size=2000, special_tokens=special))
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    torch.manual_seed(seed)
+    # Wide initial weights: with the usual 0.02 a random encoder hardly looks at its words.
+    size = {"dim": 32, "hidden_dim": 64, "n_heads": 4, "n_layers": 2, "initializer_range": 0.3}
+    model = DistilBertModel(DistilBertConfig(vocab_size=tokenizer.get_vocab_size(), pad_token_id=0, **size))
+    model.save_pretrained(folder)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tmp_path_factory: pytest.TempPathFactory, reviews: LabelledTexts) -> Path:
+    return make_base(tmp_path_factory.mktemp("base") / "tiny", reviews.texts)
+
+
+@pytest.fixture(scope="session")
+def reviews_csv(tmp_path_factory: pytest.TempPathFactory, reviews: LabelledTexts) -> Path:
+    """The first 120 bundled reviews as people keep theirs."""
+    path = tmp_path_factory.mktemp("data") / "reviews.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "Review", "Sentiment"])
+        for row in range(120):
+            writer.writerow([row, reviews.texts[row], ("neg", "pos")[reviews.labels[row]]])
+    return path
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path, reviews_csv: Path) -> sentilora.Run:
+    """A finished training on the tiny base. Do not change its folder: copy it."""
+    output = tmp_path_factory.mktemp("runs") / "tiny"
+    return sentilora.train(base=str(tiny_base), data=str(reviews_csv), output=output, epochs=2, max_length=64)

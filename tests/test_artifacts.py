@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+import sentilora
+from sentilora.artifacts import MANIFEST, new_folder, open_model, write_file, write_json
+from sentilora.errors import ModelError, OutputError
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "model"
+
+    def write_half() -> None:
+        with new_folder(target) as folder:
+            (folder / "half").write_text("a", "utf-8")
+            assert not target.exists()
+            raise RuntimeError("the power fails")
+
+    with pytest.raises(RuntimeError):
+        write_half()
+    assert list(tmp_path.iterdir()) == []
+    with new_folder(target) as folder:
+        (folder / "whole").write_text("a", "utf-8")
+    assert [entry.name for entry in target.iterdir()] == ["whole"]
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_folder_that_is_there_is_replaced_only_on_request(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "kept").write_text("a", "utf-8")
+    with pytest.raises(OutputError, match="--overwrite"), new_folder(tmp_path / "old"):
+        pass
+    assert (tmp_path / "old" / "kept").exists()
+    with new_folder(tmp_path / "old", overwrite=True) as folder:
+        (folder / "new").write_text("a", "utf-8")
+    assert [entry.name for entry in (tmp_path / "old").iterdir()] == ["new"]
+    assert list(tmp_path.iterdir()) == [tmp_path / "old"]
+
+
+def test_a_failed_replacement_leaves_the_old_folder(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "kept").write_text("a", "utf-8")
+
+    def fail() -> None:
+        with new_folder(tmp_path / "old", overwrite=True):
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert (tmp_path / "old" / "kept").exists()
+
+
+def test_a_full_disk_is_one_clear_line_and_leaves_nothing() -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("/dev/full is not there")
+    with pytest.raises(OutputError, match="cannot write"):
+        write_file(Path("/proc/nowhere.json"), b"x")
+
+
+def test_a_changed_file_is_found(run: sentilora.Run, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(run.folder, copy)
+    weights = copy / "adapter" / "adapter_model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(ModelError, match=r"adapter_model\.safetensors is damaged"):
+        sentilora.Classifier.load(copy)
+
+
+def test_a_missing_file_is_found(run: sentilora.Run, tmp_path: Path) -> None:
+    shutil.copytree(run.adapter, tmp_path / "adapter")
+    (tmp_path / "adapter" / "tokenizer.json").unlink()
+    with pytest.raises(ModelError, match=r"tokenizer\.json is missing"):
+        open_model(tmp_path / "adapter")
+
+
+@pytest.mark.parametrize("name", ["adapter_model.bin", "optimizer.pt", "head.pkl"])
+def test_a_pickle_is_refused(run: sentilora.Run, tmp_path: Path, name: str) -> None:
+    shutil.copytree(run.adapter, tmp_path / "adapter")
+    (tmp_path / "adapter" / name).write_bytes(b"cos\nsystem\n.")
+    with pytest.raises(ModelError, match=f"{name} may be a pickle"):
+        sentilora.Classifier.load(tmp_path / "adapter")
+
+
+def test_a_manifest_cannot_name_files_elsewhere(run: sentilora.Run, tmp_path: Path) -> None:
+    shutil.copytree(run.adapter, tmp_path / "adapter")
+    manifest = json.loads((tmp_path / "adapter" / MANIFEST).read_text("utf-8"))
+    manifest["files"]["../secret"] = "0" * 64
+    write_json(tmp_path / "adapter" / MANIFEST, manifest)
+    with pytest.raises(ModelError, match="outside its folder"):
+        open_model(tmp_path / "adapter")
+
+
+def test_a_manifest_of_a_newer_version_is_refused(run: sentilora.Run, tmp_path: Path) -> None:
+    shutil.copytree(run.adapter, tmp_path / "adapter")
+    manifest = json.loads((tmp_path / "adapter" / MANIFEST).read_text("utf-8"))
+    write_json(tmp_path / "adapter" / MANIFEST, {**manifest, "format": 99})
+    with pytest.raises(ModelError, match="update sentilora"):
+        open_model(tmp_path / "adapter")
+
+
+def test_what_is_no_model_is_said_so(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no folder at"):
+        open_model(tmp_path / "nothing")
+    with pytest.raises(ModelError, match="holds no model"):
+        open_model(tmp_path)

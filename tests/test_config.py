@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sentilora.config import TrainConfig, dump_config, load_config, recipe_names, settings_of
+from sentilora.errors import ConfigError
+
+
+@given(
+    rank=st.integers(1, 64),
+    rate=st.floats(1e-6, 1),
+    limit=st.none() | st.integers(2, 10**6),
+    truncation=st.sampled_from(["head", "tail", "head+tail"]),
+    text_column=st.none() | st.text(),
+)
+def test_a_dumped_config_reads_back_equal(tmp_path_factory, rank, rate, limit, truncation, text_column) -> None:
+    config = load_config(
+        overrides={
+            "lora": {"rank": rank},
+            "learning_rate": rate,
+            "limit": limit,
+            "truncation": truncation,
+            "text_column": text_column,
+        }
+    )
+    path = tmp_path_factory.mktemp("config") / "config.yaml"
+    path.write_text(dump_config(config), "utf-8")
+    assert load_config(str(path)) == config
+
+
+def test_overrides_win_over_the_recipe_and_the_rest_stays() -> None:
+    plain, changed = load_config("quickstart"), load_config("quickstart", {"lora": {"rank": 3}, "epochs": 9})
+    assert (changed.lora.rank, changed.epochs) == (3, 9)
+    assert changed.lora.alpha == plain.lora.alpha
+    assert changed.base == plain.base == "embedded"
+
+
+def test_every_packaged_recipe_loads() -> None:
+    assert "quickstart" in recipe_names()
+    for name in recipe_names():
+        assert isinstance(load_config(name), TrainConfig)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"learning_rat": 1}, "unknown setting 'learning_rat': did you mean 'learning_rate'?"),
+        ({"lora": {"rnk": 1}}, "unknown setting 'lora.rnk': did you mean 'lora.rank'?"),
+        ({"epochs": "many"}, "setting 'epochs': expected `int`, got `str`"),
+        ({"epochs": 0}, "setting 'epochs': expected `int` >= 1"),
+        ({"truncation": "middle"}, "setting 'truncation': invalid enum value 'middle'"),
+        ({"limit": 1}, "setting 'limit': expected `int` >= 2"),
+    ],
+)
+def test_a_wrong_setting_is_named(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(overrides=settings)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("content", ["- a list", "a: b: c", "just text"])
+def test_a_recipe_that_is_no_mapping_is_refused(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_text(content, "utf-8")
+    with pytest.raises(ConfigError, match=r"broken\.yaml"):
+        load_config(str(path))
+
+
+def test_an_unknown_recipe_names_the_known() -> None:
+    with pytest.raises(ConfigError, match="quickstart"):
+        load_config("quikstart")
+
+
+def test_the_tutorials_settings_are_the_defaults() -> None:
+    config = TrainConfig()
+    assert config.base == "distilbert-base-uncased"
+    lora = config.lora
+    assert (lora.rank, lora.alpha, lora.dropout, lora.target_modules) == (4, 32, 0.01, ("q_lin",))
+    assert (config.batch_size, config.learning_rate) == (16, 1e-3)
+
+
+def test_each_setting_has_a_flag_a_type_and_a_sentence() -> None:
+    settings = settings_of(TrainConfig)
+    assert {"--lora-target-modules", "--group-column", "--seed"} <= {setting.flag for setting in settings}
+    assert len({setting.flag for setting in settings}) == len(settings)
+    for setting in settings:
+        assert setting.kind in (int, float, str, tuple)
+        assert setting.description.endswith(".")
+        assert yaml.safe_dump(list(setting.default) if setting.kind is tuple else setting.default)

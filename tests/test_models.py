@@ -1,0 +1,209 @@
+"""Saving, reloading, merging; and the plain tools that must be able to read what we write."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from peft import AutoPeftModelForSequenceClassification, LoraConfig, PeftModel, get_peft_model
+from safetensors.numpy import load_file, save_file
+from transformers import AutoModelForSequenceClassification, pipeline
+
+import sentilora
+from conftest import make_base
+from sentilora.artifacts import open_model, write_manifest
+from sentilora.errors import ModelError, ParityError
+from sentilora.modeling.base import find_base
+from sentilora.modeling.merging import merge_adapter
+from sentilora.modeling.saving import save_adapter
+from sentilora.notes import Notes
+from sentilora.tables import LabelledTexts
+
+TEXTS = ["A gorgeous, moving film.", "My two hours back, please.<br />Awful.", "ok " * 300, ""]
+
+
+def test_one_text_gives_one_prediction_and_a_list_gives_a_list(run: sentilora.Run) -> None:
+    classifier = sentilora.Classifier.load(run.folder)
+    one = classifier(TEXTS[0])
+    several = classifier(TEXTS)
+    assert isinstance(one, sentilora.Prediction)
+    assert [prediction.text for prediction in several] == TEXTS
+    assert several[0].p_positive == pytest.approx(one.p_positive, abs=1e-6)
+    assert [prediction.truncated for prediction in several] == [False, False, True, False]
+    assert classifier([]) == []
+    for prediction in several:
+        assert prediction.label in ("negative", "positive")
+        assert sum(prediction.probabilities) == pytest.approx(1)
+        assert prediction.confidence == max(prediction.probabilities)
+        assert prediction.p_positive == prediction.probabilities[1]
+
+
+def test_a_stream_is_answered_in_order(run: sentilora.Run) -> None:
+    texts = [f"film {number}" for number in range(30)]
+    streamed = list(run.classifier.predict_iter(iter(texts), batch_size=7))
+    assert [prediction.text for prediction in streamed] == texts
+
+
+def test_plain_peft_reads_the_adapter(run: sentilora.Run) -> None:
+    plain = AutoPeftModelForSequenceClassification.from_pretrained(run.adapter).eval()
+    token_ids = [text.ids for text in run.classifier.encoder.encode(TEXTS[:2])]
+    expected = run.classifier.predictor.logits(token_ids)
+    for ids, row in zip(token_ids, expected):
+        with torch.no_grad():
+            assert plain(input_ids=torch.tensor([ids])).logits[0].numpy() == pytest.approx(row, abs=1e-5)
+
+
+def test_plain_transformers_reads_the_merged_model(run: sentilora.Run, tmp_path: Path, reviews: LabelledTexts) -> None:
+    parity = merge_adapter(open_model(run.folder), reviews.texts[:50], tmp_path / "merged")
+    assert (parity.texts, parity.difference <= 1e-5) == (50, True)
+    classify = pipeline("text-classification", model=str(tmp_path / "merged"), top_k=None)
+    merged = sentilora.Classifier.load(tmp_path / "merged")
+    for text in TEXTS[:2]:
+        ours = run.classifier(text)
+        plain = {entry["label"]: entry["score"] for entry in classify(text)[0]}
+        assert plain["positive"] == pytest.approx(ours.p_positive, abs=1e-5)
+        assert merged(text).p_positive == pytest.approx(ours.p_positive, abs=1e-5)
+
+
+def test_merging_folds_the_temperature(run: sentilora.Run, tmp_path: Path) -> None:
+    adapter = tmp_path / "adapter"
+    shutil.copytree(run.adapter, adapter)
+    manifest = open_model(adapter).manifest
+    (adapter / "sentilora.json").unlink()
+    write_manifest(adapter, type(manifest)(**{**_fields(manifest), "temperature": 2.5}))
+    merge_adapter(open_model(adapter), TEXTS, tmp_path / "merged")
+    calibrated = sentilora.Classifier.load(adapter)(TEXTS[0]).p_positive
+    assert calibrated != pytest.approx(run.classifier(TEXTS[0]).p_positive, abs=1e-6)
+    assert pipeline("text-classification", model=str(tmp_path / "merged"), top_k=None)(TEXTS[0])[0][0]["score"] in (
+        pytest.approx(calibrated, abs=1e-5),
+        pytest.approx(1 - calibrated, abs=1e-5),
+    )
+
+
+def _fields(manifest) -> dict[str, object]:
+    return {name: getattr(manifest, name) for name in manifest.__struct_fields__}
+
+
+def test_a_merged_model_is_not_merged_again(run: sentilora.Run, tmp_path: Path) -> None:
+    merge_adapter(open_model(run.folder), TEXTS, tmp_path / "merged")
+    with pytest.raises(ModelError, match="standalone model already"):
+        merge_adapter(open_model(tmp_path / "merged"), TEXTS, tmp_path / "again")
+
+
+def test_a_save_that_would_answer_differently_fails_and_leaves_nothing(run: sentilora.Run, tmp_path: Path) -> None:
+    classifier = sentilora.Classifier.load(run.folder)
+    base = find_base(run.config.base, Notes())
+    manifest = open_model(run.folder).manifest
+    token_ids = [text.ids for text in classifier.encoder.encode(TEXTS)]
+    expected = classifier.predictor.logits(token_ids)
+    for wrong in (expected + np.float32(1e-4), np.full_like(expected, np.nan)):
+        with pytest.raises(ParityError, match="nothing was saved"):
+            save_adapter(classifier, base, manifest, tmp_path / "adapter", token_ids, wrong)
+    assert list(tmp_path.iterdir()) == []
+    save_adapter(classifier, base, manifest, tmp_path / "adapter", token_ids, expected)
+
+
+def test_a_head_that_is_not_saved_is_noticed(run: sentilora.Run, tmp_path: Path) -> None:
+    base = find_base(run.config.base, Notes())
+    model = AutoModelForSequenceClassification.from_pretrained(base.folder)
+    # Without a task type and modules_to_save, PEFT leaves the head out, and a reload draws a random one.
+    headless = get_peft_model(model, LoraConfig(r=4, target_modules=["q_lin"]))
+    predictor = type(run.classifier.predictor)(headless, run.classifier.predictor.device, 2)
+    classifier = sentilora.Classifier(predictor, run.classifier.encoder, run.classifier.labels)
+    logits = predictor.logits([[2, 5, 3]])
+    with pytest.raises(ParityError, match=r"without \.pre_classifier\.weight, \.classifier\.weight"):
+        save_adapter(classifier, base, open_model(run.folder).manifest, tmp_path / "a", [[2, 5, 3]], logits)
+
+
+def test_an_adapter_on_the_wrong_base_is_refused(run: sentilora.Run, tmp_path: Path, reviews: LabelledTexts) -> None:
+    other = make_base(tmp_path / "other", reviews.texts, seed=1)
+    with pytest.raises(ModelError, match="was trained on base"):
+        sentilora.Classifier.load(run.folder, base=str(other))
+    same = shutil.copytree(run.config.base, tmp_path / "moved")
+    moved = sentilora.Classifier.load(run.folder, base=str(same))
+    assert moved(TEXTS[0]) == sentilora.Classifier.load(run.folder)(TEXTS[0])
+
+
+@pytest.mark.parametrize("labels", [2, 3])
+def test_an_adapter_made_with_plain_peft_loads_and_says_what_was_assumed(
+    tiny_base: Path, tmp_path: Path, labels: int
+) -> None:
+    torch.manual_seed(3)
+    model = AutoModelForSequenceClassification.from_pretrained(tiny_base, num_labels=labels)
+    config = LoraConfig(task_type="SEQ_CLS", r=2, target_modules=["q_lin", "v_lin"], init_lora_weights=False)
+    strange = get_peft_model(model, config).eval()
+    strange.save_pretrained(tmp_path / "strange")
+    classifier = sentilora.Classifier.load(tmp_path / "strange")
+    prediction = classifier(TEXTS[0])
+    assert prediction.label in [f"LABEL_{index}" for index in range(labels)]
+    assert prediction.p_positive is None
+    ids = torch.tensor([classifier.encoder.encode([TEXTS[0]])[0].ids])
+    with torch.no_grad():
+        assert strange(input_ids=ids).logits.softmax(-1)[0].tolist() == pytest.approx(
+            prediction.probabilities, abs=1e-5
+        )
+    notes = " ".join(classifier.notes)
+    for assumed in ("max length 512", "truncation head", "tokenizer", "LABEL_0"):
+        assert assumed in notes
+    if labels == 2:
+        named = sentilora.Classifier.load(tmp_path / "strange", labels=["negative", "positive"])
+        assert named(TEXTS[0]).p_positive == pytest.approx(prediction.probabilities[1], abs=1e-6)
+    with pytest.raises(ModelError, match="--labels"):
+        sentilora.Classifier.load(tmp_path / "strange", labels=["only one"])
+    merge_adapter(open_model(tmp_path / "strange"), TEXTS, tmp_path / "merged")
+    assert sentilora.Classifier.load(tmp_path / "merged")(TEXTS[0]).label == prediction.label
+
+
+def test_labels_named_by_a_strangers_config_are_taken(tiny_base: Path, tmp_path: Path) -> None:
+    names = {0: "ham", 1: "spam"}
+    model = AutoModelForSequenceClassification.from_pretrained(
+        tiny_base, id2label=names, label2id={"ham": 0, "spam": 1}
+    )
+    adapted = get_peft_model(model, LoraConfig(task_type="SEQ_CLS", r=2, target_modules=["q_lin"]))
+    adapted.save_pretrained(tmp_path / "strange")
+    model.config.save_pretrained(tmp_path / "strange")
+    prediction = sentilora.Classifier.load(tmp_path / "strange")(TEXTS[0])
+    assert prediction.label in ("ham", "spam")
+    assert prediction.p_positive is None
+
+
+def test_an_adapter_without_a_head_is_refused(run: sentilora.Run, tmp_path: Path) -> None:
+    shutil.copytree(run.adapter, tmp_path / "adapter")
+    (tmp_path / "adapter" / "sentilora.json").unlink()
+    weights = tmp_path / "adapter" / "adapter_model.safetensors"
+    save_file({name: tensor for name, tensor in load_file(weights).items() if "classifier" not in name}, weights)
+    with pytest.raises(ModelError, match="holds no classification head"):
+        sentilora.Classifier.load(tmp_path / "adapter")
+
+
+def test_an_adapter_for_another_shape_is_refused_in_one_line(run: sentilora.Run, tmp_path: Path) -> None:
+    shutil.copytree(run.adapter, tmp_path / "adapter")
+    (tmp_path / "adapter" / "sentilora.json").unlink()
+    with pytest.raises(ModelError, match="does not fit base embedded") as caught:
+        sentilora.Classifier.load(tmp_path / "adapter", base="embedded")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.real
+def test_someone_elses_adapter_loads(shared_data: Path, tmp_path: Path) -> None:
+    """Its base cannot be had here: random weights of the true shape stand in, and plain PEFT is the judge."""
+    from transformers import DistilBertConfig, DistilBertModel
+
+    folder = shared_data / "adapters" / "distilbert-lora-imdb"
+    torch.manual_seed(0)
+    base = tmp_path / "distilbert"
+    DistilBertModel(DistilBertConfig()).save_pretrained(base)
+    shutil.copy(folder / "tokenizer.json", base)
+    classifier = sentilora.Classifier.load(folder, base=str(base))
+    prediction = classifier(TEXTS[0])
+    assert prediction.label in ("LABEL_0", "LABEL_1")
+    assert prediction.p_positive is None
+    plain = PeftModel.from_pretrained(AutoModelForSequenceClassification.from_pretrained(base), folder).eval()
+    ids = torch.tensor([classifier.encoder.encode([TEXTS[0]])[0].ids])
+    with torch.no_grad():
+        assert plain(input_ids=ids).logits.softmax(-1)[0].tolist() == pytest.approx(prediction.probabilities, abs=1e-5)
+    assert json.loads((folder / "adapter_config.json").read_text("utf-8"))["r"] == 8

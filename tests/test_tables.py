@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sentilora.errors import DataError
+from sentilora.tables import Columns, read_labelled, read_texts, split_labelled, subset
+from sentilora.tables.labelled import LabelledTexts, labelled
+
+
+def write(path: Path, content: str) -> str:
+    path.write_text(content, "utf-8")
+    return str(path)
+
+
+def test_a_csv_as_people_keep_it(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "a.csv", 'id,Review,Sentiment\n1,"Two\nlines, and a ""quote""",pos\n2,Bad,Negative\n3,,neg\n'
+    )
+    data = read_labelled(path)
+    assert data.texts == ['Two\nlines, and a "quote"', "Bad"]
+    assert data.labels.tolist() == [1, 0]
+    assert data.dropped == {"no text in column 'Review'": 1}
+    assert data.describe() == (
+        f"2 texts (1 negative, 1 positive) from {path}; 1 rows dropped: no text in column 'Review'"
+    )
+
+
+def test_parquet_with_named_columns(tmp_path: Path) -> None:
+    table = pa.table({"body": ["a b", "c d"], "stars": [True, False], "film": [7, 8], "text": [1, 2]})
+    pa.parquet.write_table(table, tmp_path / "a.parquet")
+    data = read_labelled(str(tmp_path / "a.parquet"), Columns("body", "stars", "film"))
+    assert (data.texts, data.labels.tolist(), data.groups) == (["a b", "c d"], [1, 0], ["7", "8"])
+
+
+def test_the_official_folder(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        for label in ("neg", "pos", "unsup"):
+            folder = tmp_path / "aclImdb" / split / label
+            folder.mkdir(parents=True)
+            (folder / "0_3.txt").write_text(f"{split} {label}", "utf-8")
+    assert read_labelled(str(tmp_path / "aclImdb")).texts == ["train neg", "train pos"]
+    assert read_labelled(str(tmp_path / "aclImdb" / "test")).texts == ["test neg", "test pos"]
+    assert read_labelled(str(tmp_path / "aclImdb")).labels.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "cannot be read: Empty CSV file"),
+        ("text,label\n", "holds no rows with a text"),
+        ("words,label\na,0\n", "no column for the texts (it has words, label): name it with --text-column"),
+        ("text,stars\na,0\n", "no column for the labels (it has text, stars): name it with --label-column"),
+        ("text,label\ngood,1\nbad,0\nhm,maybe\n", "row 3, column 'label': 'maybe' is not a label"),
+        ("text,label\ngood,1\nbad,\n", "row 2, column 'label': 'None' is not a label"),
+        ("text,label\ngood,1\nfine,1\n", "holds only positive texts: both labels are needed"),
+        ("text,label\n1,1\n2,0\n", "column 'text' of"),
+        ("text,label\na,b,c\n", "cannot be read"),
+    ],
+)
+def test_bad_input_is_one_clear_line(tmp_path: Path, content: str, message: str) -> None:
+    path = write(tmp_path / "a.csv", content)
+    with pytest.raises(DataError) as caught:
+        read_labelled(path)
+    assert message in str(caught.value)
+    assert path in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_bytes_that_are_not_utf8_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"text,label\ncaf\xe9,1\nbad,0\n")
+    with pytest.raises(DataError, match="UTF"):
+        read_labelled(str(tmp_path / "a.csv"))
+    (tmp_path / "lines.txt").write_bytes(b"good\ncaf\xe9\n")
+    with pytest.raises(DataError, match=r"lines\.txt is not UTF-8 \(byte 8\)"):
+        read_texts(tmp_path / "lines.txt")
+
+
+@pytest.mark.parametrize("source", ["nothing.csv", "nothing", "nothing.parquet"])
+def test_a_source_that_is_not_there(source: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no "):
+        read_labelled(str(tmp_path / source))
+
+
+def test_a_folder_without_reviews(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="not an aclImdb folder"):
+        read_labelled(str(tmp_path))
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> LabelledTexts:
+    size = draw(st.integers(20, 80))
+    texts = draw(st.lists(st.integers(0, 60).map(str), min_size=size, max_size=size))
+    groups = draw(st.none() | st.lists(st.integers(0, 40).map(str), min_size=size, max_size=size))
+    labels = draw(st.lists(st.integers(0, 1), min_size=size, max_size=size).filter(lambda ids: 0 < sum(ids) < size))
+    return labelled(texts, labels, "a test", groups)
+
+
+@given(tables(), st.floats(0.1, 0.6), st.integers(0, 2**32 - 1))
+def test_a_split_shares_no_text_and_no_group(data: LabelledTexts, fraction: float, seed: int) -> None:
+    try:
+        split = split_labelled(data, fraction, seed)
+    except DataError as error:
+        assert "--validation" in str(error)
+        return
+    assert len(split.train) + len(split.validation) == len(data)
+    assert not set(split.train.texts) & set(split.validation.texts)
+    if data.groups is not None:
+        assert not set(split.train.groups) & set(split.validation.groups)
+    for part in (split.train, split.validation):
+        assert set(part.labels.tolist()) == {0, 1}
+    again = split_labelled(data, fraction, seed)
+    assert again.validation.texts == split.validation.texts
+
+
+def test_a_split_is_stratified_and_of_the_size_asked_for() -> None:
+    rng = np.random.default_rng(0)
+    labels = (rng.random(5000) < 0.3).astype(int)
+    split = split_labelled(labelled([str(row) for row in range(5000)], labels, "a test"), 0.2, seed=1)
+    assert len(split.validation) == pytest.approx(1000, abs=3)
+    assert split.validation.labels.mean() == pytest.approx(labels.mean(), abs=0.002)
+    other = split_labelled(labelled([str(row) for row in range(5000)], labels, "a test"), 0.2, seed=2)
+    assert other.validation.texts != split.validation.texts
+
+
+@given(tables(), st.integers(2, 100), st.integers(0, 100))
+def test_a_subset_keeps_the_labels_shares(data: LabelledTexts, limit: int, seed: int) -> None:
+    try:
+        part = subset(data, limit, seed)
+    except DataError as error:
+        assert "raise the limit" in str(error)
+        return
+    assert len(part) == min(limit, len(data))
+    assert abs(part.labels.sum() - len(part) * data.labels.mean()) <= 1
+    assert subset(data, limit, seed).texts == part.texts
+
+
+def test_texts_from_files(tmp_path: Path) -> None:
+    assert read_texts(Path(write(tmp_path / "a.txt", "one\n\ntwo\n"))) == ["one", "", "two"]
+    assert read_texts(Path(write(tmp_path / "a.csv", "review,x\none,1\ntwo,2\n"))) == ["one", "two"]
+    with pytest.raises(DataError, match="row 2"):
+        read_texts(Path(write(tmp_path / "b.csv", "review,x\none,1\n,2\n")))

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
+from sklearn import metrics as reference
+
+import sentilora
+from sentilora.analysis import ClassificationMetrics, evaluate
+from sentilora.config import load_config
+from sentilora.errors import ConfigError, OutputError, SentiloraError
+from sentilora.tables import read_labelled
+from sentilora.training.metric import SentimentMetric
+
+
+def test_a_run_holds_everything_that_made_it(run: sentilora.Run) -> None:
+    assert sorted(entry.name for entry in run.folder.iterdir()) == [
+        "adapter",
+        "config.yaml",
+        "metrics.json",
+        "validation.parquet",
+    ]
+    record = json.loads((run.folder / "metrics.json").read_text("utf-8"))
+    assert record["scores"] == run.metrics.scores()
+    assert len(record["epochs"]) == 2
+    assert record["epochs"][-1]["accuracy"] == record["scores"]["accuracy"]
+    assert record["reload_difference"] <= 1e-5
+    assert record["validation"].startswith("24 texts")
+    assert load_config(str(run.folder / "config.yaml")) == run.config
+    assert not list(run.folder.rglob("*.bin")) + list(run.folder.rglob("*.pt")) + list(run.folder.rglob("*.pkl"))
+
+
+def test_only_lora_and_the_head_are_trained_and_all_of_it_is_saved(run: sentilora.Run) -> None:
+    saved = load_file(run.adapter / "adapter_model.safetensors")
+    assert {name.split("base_model.model.")[1] for name in saved} == {
+        *(f"{head}.{part}" for head in ("pre_classifier", "classifier") for part in ("weight", "bias")),
+        *(
+            f"distilbert.transformer.layer.{layer}.attention.q_lin.lora_{matrix}.weight"
+            for layer in (0, 1)
+            for matrix in "AB"
+        ),
+    }
+    assert sum(tensor.size for tensor in saved.values()) == run.record.trained_parameters
+    for name, tensor in saved.items():
+        if "lora_B" in name:
+            assert np.abs(tensor).max() > 0  # it starts at zero
+
+
+def test_the_run_evaluates_to_what_it_recorded(run: sentilora.Run) -> None:
+    data = read_labelled(str(run.folder / "validation.parquet"))
+    evaluation = evaluate(sentilora.Classifier.load(run.folder), data)
+    assert evaluation.metrics == run.metrics
+
+
+def test_training_learns(tmp_path: Path, tiny_base: Path) -> None:
+    words = {"dreadful": 0, "awful": 0, "lovely": 1, "great": 1}
+    rows = [f'"the film number {n} was {word}",{label}' for n in range(40) for word, label in words.items()]
+    (tmp_path / "easy.csv").write_text("text,label\n" + "\n".join(rows) + "\n", "utf-8")
+    settings = {"base": str(tiny_base), "data": str(tmp_path / "easy.csv"), "learning_rate": 1e-2, "epochs": 12}
+    run = sentilora.train(output=tmp_path / "run", max_length=32, **settings)
+    assert run.metrics.accuracy > 0.95
+    assert run.record.epochs[-1].loss < run.record.epochs[0].loss
+    assert run.classifier("the film number 99 was lovely").label == "positive"
+
+
+def test_the_same_seed_gives_the_same_adapter(tmp_path: Path, run: sentilora.Run) -> None:
+    again = sentilora.train(run.config, output=tmp_path / "again")
+    first = load_file(run.adapter / "adapter_model.safetensors")
+    second = load_file(again.adapter / "adapter_model.safetensors")
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def test_a_finished_run_is_not_overwritten_unasked(run: sentilora.Run) -> None:
+    with pytest.raises(OutputError, match="--overwrite"):
+        sentilora.train(run.config, output=run.folder)
+
+
+def test_a_target_module_that_is_not_there_is_named(tmp_path: Path, run: sentilora.Run) -> None:
+    settings = {"base": run.config.base, "data": run.config.data, "lora": {"target_modules": ["query"]}}
+    with pytest.raises(ConfigError, match="no linear layer is called 'query': k_lin, lin1"):
+        sentilora.train(output=tmp_path / "run", **settings)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_training_that_diverges_leaves_nothing(tmp_path: Path, run: sentilora.Run) -> None:
+    base = shutil.copytree(run.config.base, tmp_path / "base")
+    weights = load_file(base / "model.safetensors")
+    weights["transformer.layer.0.ffn.lin1.bias"][0] = np.nan
+    save_file(weights, base / "model.safetensors", {"format": "pt"})
+    settings = {"base": str(base), "data": run.config.data, "epochs": 1}
+    with pytest.raises(SentiloraError, match="learning_rate"):
+        sentilora.train(output=tmp_path / "run", **settings)
+    assert list(tmp_path.iterdir()) == [base]
+
+
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=1, max_size=50))
+def test_metrics_are_those_of_scikit_learn(pairs: list[tuple[int, int]]) -> None:
+    labels, predicted = (np.array(column) for column in zip(*pairs))
+    scores = ClassificationMetrics.of(labels, predicted).scores()
+    assert scores["accuracy"] == pytest.approx(reference.accuracy_score(labels, predicted))
+    assert scores["f1"] == pytest.approx(reference.f1_score(labels, predicted, zero_division=0))
+    assert scores["precision"] == pytest.approx(reference.precision_score(labels, predicted, zero_division=0))
+    assert scores["recall"] == pytest.approx(reference.recall_score(labels, predicted, zero_division=0))
+
+
+def test_the_evaluate_metric_needs_no_network() -> None:
+    metric = SentimentMetric()
+    metric.add_batch(predictions=[0, 1], references=[0, 1])
+    metric.add_batch(predictions=[1, 1], references=[0, 1])
+    assert metric.compute() == pytest.approx({"accuracy": 0.75, "f1": 0.8, "precision": 2 / 3, "recall": 1.0})
+
+
+def test_metrics_refuse_other_labels() -> None:
+    with pytest.raises(ValueError, match="0 or 1"):
+        ClassificationMetrics.of(np.array([0, 2]), np.array([0, 1]))
+    with pytest.raises(ValueError, match="equally long"):
+        ClassificationMetrics.of(np.array([0, 1]), np.array([0]))
