@@ -1,13 +1,18 @@
 # Everything sets itself up: `make demo` and `make test` need Python 3.9 to 3.13 and nothing else.
 PYTHON ?= python3
 VENV ?= .venv
+BARE := $(VENV)-bare
 
 PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 CONSTRAINTS := constraints/python$(PYTHON_VERSION).txt
 READY := $(VENV)/.ready-$(PYTHON_VERSION)
 BIN := $(VENV)/bin
 
-.PHONY: help setup demo test lint test-slow notebook docs constraints clean
+# A virtual environment of this Python: the one that is there is kept.
+new_venv = $(1)/bin/python -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] != "$(PYTHON_VERSION)")' \
+	2> /dev/null || $(PYTHON) -m venv --clear $(1)
+
+.PHONY: help setup demo test test-bare test-slow lint docs constraints clean
 
 help: ## Say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -16,8 +21,9 @@ setup: $(READY) ## Make .venv with pinned versions (quick when it is there)
 
 $(READY): pyproject.toml $(CONSTRAINTS)
 	@echo "setting up $(VENV) with Python $(PYTHON_VERSION) and $(CONSTRAINTS); the first time this takes some minutes"
-	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[train,embedded,dev]'
+	@$(call new_venv,$(VENV))
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) \
+		--editable '.[train,embedded,dev]'
 	@touch $@
 	@echo "$(VENV) is ready"
 
@@ -27,8 +33,14 @@ $(CONSTRAINTS):
 demo: setup ## Train, evaluate, prove and use a classifier, without a network
 	@HF_HUB_OFFLINE=1 $(BIN)/sentilora quickstart $(TEXTS)
 
-test: setup lint ## Lint, types, contracts, and the tests (those marked real too, where ../shared is)
+test: setup lint test-bare ## Lint, types, contracts, and the tests (those marked real too, where ../shared is)
 	@$(BIN)/python -m pytest
+
+test-bare: setup ## The core alone, in an environment without torch
+	@test $(BARE)/.ready-$(PYTHON_VERSION) -nt $(READY) || { $(call new_venv,$(BARE)) && \
+		$(BARE)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable . && \
+		touch $(BARE)/.ready-$(PYTHON_VERSION); }
+	@$(BARE)/bin/python tests/bare/check.py
 
 lint: setup ## Format, lint, types, import contracts
 	@$(BIN)/ruff format --check --quiet .
@@ -46,4 +58,4 @@ constraints: setup ## Resolve the newest versions for every Python
 	@scripts/update_constraints.sh
 
 clean: ## Remove what setup made
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(BARE) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -74,6 +75,15 @@ def test_the_same_seed_gives_the_same_adapter(tmp_path: Path, run: sentilora.Run
     first = load_file(run.adapter / "adapter_model.safetensors")
     second = load_file(again.adapter / "adapter_model.safetensors")
     assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def test_bf16_training_answers_in_fp32(tmp_path: Path, run: sentilora.Run) -> None:
+    half = sentilora.train(msgspec.structs.replace(run.config, precision="bf16"), output=tmp_path / "half")
+    assert half.record.precision == "bf16"
+    assert half.record.reload_difference <= 1e-5
+    reloaded = sentilora.Classifier.load(half.folder)("A fine film.")
+    assert half.classifier("A fine film.").p_positive == pytest.approx(reloaded.p_positive, abs=1e-6)
+    assert reloaded.p_positive != pytest.approx(run.classifier("A fine film.").p_positive, abs=1e-7)
 
 
 def test_a_finished_run_is_not_overwritten_unasked(run: sentilora.Run) -> None:

@@ -17,7 +17,7 @@ _PACKAGES = ("torch", "transformers", "peft", "accelerate", "datasets", "evaluat
 _SECONDS = 5
 
 
-@click.command()
+@click.command(short_help="Say what is installed and what can be reached.")
 def doctor() -> None:
     """Say what is installed, where it would compute, and whether the bases can be had."""
     facts = {"sentilora": __version__, "Python": f"{platform.python_version()} on {platform.platform()}"}

@@ -19,7 +19,7 @@ from sentilora.inference import Classifier
 from sentilora.tables import Columns, read_labelled
 
 
-@click.command()
+@click.command(short_help="Measure a model on labelled texts.")
 @click.argument("path", metavar="PATH", type=click.Path(path_type=Path))
 @click.option(
     "--data", metavar="DATA", help="Labelled texts, named as for train; by default a run's own validation texts."
@@ -42,7 +42,7 @@ def evaluate(
     base: Optional[str],
     device: DeviceChoice,
 ) -> None:
-    r"""Measure the run, adapter or merged model in PATH on labelled texts.
+    """Measure the run, adapter or merged model in PATH on labelled texts.
 
     \b
     sentilora evaluate runs/mine

@@ -13,7 +13,7 @@ from sentilora.config import DeviceChoice
 from sentilora.tables import read_labelled
 
 
-@click.command()
+@click.command(short_help="Make a standalone model of an adapter.")
 @click.argument("path", metavar="PATH", type=click.Path(path_type=Path))
 @click.option(
     "-o",

@@ -18,7 +18,7 @@ from sentilora.inference import Classifier, Prediction
 from sentilora.tables import read_texts
 
 
-@click.command()
+@click.command(short_help="Classify texts.")
 @click.option(
     "--model", "-m", required=True, type=click.Path(path_type=Path), help="A run, an adapter or a merged model."
 )
@@ -42,7 +42,7 @@ def predict(
     device: DeviceChoice,
     texts: Sequence[str],
 ) -> None:
-    r"""Classify texts: those on the command line, in a file, or the lines of standard input.
+    """Classify texts: those on the command line, in a file, or the lines of standard input.
 
     Prints a table to a person, and one JSON object a text to a pipe.
 

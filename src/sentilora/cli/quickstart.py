@@ -28,7 +28,7 @@ _SENTENCES = (
 )
 
 
-@click.command()
+@click.command(short_help="The first run: train, prove, classify; needs no network.")
 @click.option(
     "-o",
     "--output",

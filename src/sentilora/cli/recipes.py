@@ -7,7 +7,7 @@ import click
 from sentilora.config import recipe_names, recipe_source
 
 
-@click.command()
+@click.command(short_help="List or print the packaged recipes.")
 @click.argument("name", required=False)
 def recipes(name: str) -> None:
     """List the packaged recipes, or print the one called NAME (to copy: sentilora recipes NAME > mine.yaml)."""

@@ -12,7 +12,7 @@ from sentilora.cli.render import console, metrics_table
 from sentilora.config import load_config
 
 
-@click.command()
+@click.command(short_help="Train a LoRA adapter on labelled texts.")
 @click.option("--recipe", metavar="NAME|FILE", help="Start from a packaged recipe or a YAML file; flags win over it.")
 @click.option(
     "-o",
@@ -25,7 +25,7 @@ from sentilora.config import load_config
 @overwrite_option
 @train_settings
 def train(recipe: Optional[str], output: Path, overwrite: bool, **flags: Any) -> None:
-    r"""Train a LoRA adapter on labelled texts.
+    """Train a LoRA adapter on labelled texts.
 
     \b
     sentilora train --data reviews.csv --base embedded --output runs/mine

@@ -147,6 +147,7 @@ def _fit(trainer: LoraTrainer) -> float:
     started = time.monotonic()
     trainer.train()
     seconds = time.monotonic() - started - trainer.validation_seconds
+    trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)  # what answers from now on is fp32
     trainable = (parameter for parameter in trainer.model.parameters() if parameter.requires_grad)
     if (
         not all(torch.isfinite(parameter).all() for parameter in trainable)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
@@ -66,7 +67,8 @@ class LoraTrainer(Trainer):  # type: ignore[misc]
     ) -> dict[str, float]:
         """Validate on the whole validation set; called by the Trainer after each epoch."""
         started = time.monotonic()
-        self.validation_logits = self.predictor.logits(self.validation.token_ids)
+        with _without_autocast(self.model):
+            self.validation_logits = self.predictor.logits(self.validation.token_ids)
         scores: dict[str, float] = self.metric.compute(
             predictions=self.validation_logits.argmax(axis=1), references=self.validation.labels
         )
@@ -82,6 +84,17 @@ class LoraTrainer(Trainer):  # type: ignore[misc]
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         self.validation_seconds += time.monotonic() - started
         return metrics
+
+
+@contextlib.contextmanager
+def _without_autocast(model: Any) -> Iterator[None]:
+    """Answers are computed in fp32: set aside the `forward` under autocast that Accelerate gave the model."""
+    wrapped = model.__dict__.pop("forward", None)
+    try:
+        yield
+    finally:
+        if wrapped is not None:
+            model.__dict__["forward"] = wrapped
 
 
 class ProgressBar(TrainerCallback):  # type: ignore[misc]

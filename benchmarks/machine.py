@@ -1,0 +1,28 @@
+"""What a figure was measured on."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+from sentilora.training.run import versions
+
+
+def describe_machine() -> dict[str, Any]:
+    """Processor, its vector extensions that matter here, cores this process may use, and versions."""
+    cpuinfo = Path("/proc/cpuinfo")
+    fields: dict[str, str] = {}
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text("utf-8").split("\n\n")[0].splitlines():
+            name, _, value = line.partition(":")
+            fields[name.strip()] = value.strip()
+    flags = set(fields.get("flags", "").split())
+    return {
+        "processor": fields.get("model name", platform.processor()),
+        "extensions": sorted(flags & {"avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16"}),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "platform": platform.platform(),
+        "versions": versions(),
+    }

@@ -1,0 +1,68 @@
+"""Write the parts of the documentation that are made from the code; with --check, only say whether they are current.
+
+python scripts/generate_docs.py [--check]
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from sentilora.cli.app import cli
+from sentilora.config import TrainConfig, settings_of
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+
+
+def command_line() -> str:
+    """`--help` of every command."""
+    parts = ["# Command line\n", "Made from `--help` by `make docs`.\n", _help(cli, "sentilora")]
+    parts += [_help(command, f"sentilora {name}") for name, command in sorted(cli.commands.items())]
+    return "\n".join(parts)
+
+
+def configuration() -> str:
+    """Every setting of a training."""
+    lines = [
+        "# Configuration",
+        "",
+        "Made from `sentilora.config.TrainConfig` by `make docs`. The same settings are keys of a recipe (YAML),",
+        "flags of `sentilora train`, and arguments of `sentilora.train(...)`.",
+        "",
+        "| setting | flag | default | meaning |",
+        "|---|---|---|---|",
+    ]
+    for setting in settings_of(TrainConfig):
+        default = ", ".join(setting.default) if setting.kind is tuple else setting.default
+        choices = f" One of {', '.join(f'`{choice}`' for choice in setting.choices)}." if setting.choices else ""
+        shown = "" if default is None else f"`{default}`"
+        lines.append(f"| `{'.'.join(setting.path)}` | `{setting.flag}` | {shown} | {setting.description}{choices} |")
+    return "\n".join(lines) + "\n"
+
+
+def _help(command: click.Command, name: str) -> str:
+    context = click.Context(command, info_name=name, max_content_width=100, terminal_width=100)
+    return f"## {name}\n\n```text\n{command.get_help(context)}\n```\n"
+
+
+PAGES = {"cli.md": command_line, "configuration.md": configuration}
+
+
+def main() -> None:
+    """Write or check the pages."""
+    stale = []
+    for name, page in PAGES.items():
+        path, content = DOCS / name, page()
+        if path.is_file() and path.read_text("utf-8") == content:
+            continue
+        stale.append(name)
+        if "--check" not in sys.argv:
+            path.write_text(content, "utf-8")
+    if stale and "--check" in sys.argv:
+        sys.exit(f"out of date: {', '.join(stale)}; run make docs")
+
+
+if __name__ == "__main__":
+    main()

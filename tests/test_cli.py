@@ -1,0 +1,166 @@
+"""The command line in real processes, as a person or a script uses it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Optional
+
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+import sentilora
+from hub_server import COMMIT, hub_stand_in
+
+
+def sentilora_command(
+    *arguments: object, stdin: str = "", environment: Optional[dict[str, str]] = None, cwd: Optional[Path] = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "sentilora", *map(str, arguments)],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **(environment or {})},
+        cwd=cwd,
+        check=False,
+        timeout=300,
+    )
+
+
+def test_predict_pipes_one_object_a_text(run: sentilora.Run) -> None:
+    texts = ["A gorgeous film.", 'Zwei\nZeilen, "quoted"; naïve 👍']
+    result = sentilora_command("predict", "--model", run.folder, *texts)
+    assert result.returncode == 0, result.stderr
+    answers = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [answer["text"] for answer in answers] == texts
+    for answer, expected in zip(answers, run.classifier(texts)):
+        assert answer["label"] == expected.label
+        assert answer["p_positive"] == pytest.approx(expected.p_positive, abs=1e-5)
+        assert answer["truncated"] is False
+
+
+def test_predict_reads_stdin_and_files(run: sentilora.Run, tmp_path: Path) -> None:
+    (tmp_path / "texts.csv").write_text("id,review\n1,first\n2,second\n", "utf-8")
+    from_file = sentilora_command("predict", "--model", run.adapter, "--file", tmp_path / "texts.csv")
+    from_stdin = sentilora_command("predict", "--model", run.adapter, stdin="first\nsecond\n")
+    assert from_file.stdout == from_stdin.stdout != ""
+    assert len(from_file.stdout.splitlines()) == 2
+
+
+def test_evaluate_prints_one_object(run: sentilora.Run, tmp_path: Path) -> None:
+    result = sentilora_command("evaluate", run.folder, "--json", "--logits", tmp_path / "logits.npy")
+    assert result.returncode == 0, result.stderr
+    summary = json.loads(result.stdout)
+    assert {name: summary[name] for name in ("accuracy", "f1", "n")} == {
+        "accuracy": run.metrics.accuracy,
+        "f1": run.metrics.f1,
+        "n": run.metrics.n,
+    }
+    assert (tmp_path / "logits.npy").stat().st_size > 8 * run.metrics.n
+    table = sentilora_command("evaluate", run.folder, "--data", run.folder / "validation.parquet")
+    assert "called positive" in table.stdout
+    assert "truncated" in table.stdout
+
+
+def test_train_merge_and_use(tmp_path: Path, tiny_base: Path, reviews_csv: Path) -> None:
+    trained = sentilora_command(
+        *("train", "--base", tiny_base, "--data", reviews_csv, "--epochs", 1, "--lora-rank", 2, "--max-length", 32),
+        *("--lora-target-modules", "q_lin,v_lin", "--truncation", "head+tail"),
+        cwd=tmp_path,
+    )
+    assert trained.returncode == 0, trained.stderr
+    for said in ("no GPU found", "training: 96 texts", "truncated", "parameters trained", "epoch 1/1", "reloaded"):
+        assert said in trained.stderr
+    assert json.loads((tmp_path / "runs/latest/adapter/adapter_config.json").read_text("utf-8"))["r"] == 2
+    again = sentilora_command("train", "--base", tiny_base, "--data", reviews_csv, "--epochs", 1, cwd=tmp_path)
+    assert (again.returncode, "--overwrite" in again.stderr) == (2, True)
+
+    merged = sentilora_command("merge", "runs/latest", cwd=tmp_path)
+    assert merged.returncode == 0, merged.stderr
+    answers = [
+        json.loads(sentilora_command("predict", "--model", model, "so good", cwd=tmp_path).stdout)["p_positive"]
+        for model in ("runs/latest", "saved_model")
+    ]
+    assert answers[0] == pytest.approx(answers[1], abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("predict", "--model", "nothing", "x"), "error: no folder at nothing"),
+        (("predict", "--model", "nothing", "--file", "a.csv", "x"), "error: give texts or --file, not both"),
+        (("train", "--data", "nothing.csv", "--base", "embedded"), "error: no file at nothing.csv"),
+        (("train", "--recipe", "nothing"), "error: no recipe and no readable file is called 'nothing'"),
+        (("train", "--base", "nobody/nothing", "--data", "bundled"), "--base embedded"),
+        (("train", "--base", "embedded"), "--data bundled"),
+        (("train", "--epochs", "0"), "error: setting 'epochs': expected `int` >= 1"),
+        (("train", "--epochs", "x"), "'x' is not a valid integer"),
+        (("evaluate", "nothing"), "nothing keeps no validation texts: name labelled texts with --data"),
+        (("merge", "nothing"), "error: no folder at nothing"),
+        (("frobnicate",), "No such command"),
+    ],
+)
+def test_a_users_mistake_is_one_line_and_exit_code_2(arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    result = sentilora_command(*arguments, cwd=tmp_path)
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    result = sentilora_command("--debug", "predict", "--model", "nothing", "x", cwd=tmp_path)
+    assert "Traceback" in result.stderr
+
+
+def test_doctor_says_what_is_there_and_what_is_not() -> None:
+    offline = sentilora_command("doctor")
+    assert offline.returncode == 0, offline.stderr
+    for said in ("sentilora", "torch", "cpu", "HF_HUB_OFFLINE is set", "embedded base", "intact"):
+        assert said in offline.stdout
+    nowhere = {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9"}
+    assert "not reachable at http://127.0.0.1:9" in sentilora_command("doctor", environment=nowhere).stdout
+
+
+def test_recipes_are_listed_and_printed() -> None:
+    assert "quickstart" in sentilora_command("recipes").stdout.split()
+    assert "base: embedded" in sentilora_command("recipes", "quickstart").stdout
+
+
+def test_base_and_data_come_from_the_hub(tmp_path: Path, tiny_base: Path) -> None:
+    """Everything by Hub ids: the default base and the IMDb reviews, then offline from the cache."""
+    dataset = tmp_path / "imdb" / "plain_text"
+    dataset.mkdir(parents=True)
+    rows = {"text": [f"film {n} was {('bad', 'good')[n % 2]}" for n in range(60)], "label": [n % 2 for n in range(60)]}
+    pa.parquet.write_table(pa.table(rows), dataset / "train-00000-of-00001.parquet")
+    repositories = {"models/distilbert-base-uncased": tiny_base, "datasets/stanfordnlp/imdb": tmp_path / "imdb"}
+    with hub_stand_in(repositories) as hub:
+        online = {"HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path / "cache")}
+        trained = sentilora_command("train", "--epochs", 1, cwd=tmp_path, environment=online)
+        assert trained.returncode == 0, trained.stderr
+        assert f"reachable at {hub.url}" in sentilora_command("doctor", environment=online).stdout
+        missing = sentilora_command("train", "--base", "no/such", "-o", "b", cwd=tmp_path, environment=online)
+        assert missing.returncode == 2
+        assert "'no/such' is neither a folder here nor a public repository" in missing.stderr
+    manifest = json.loads((tmp_path / "runs/latest/adapter/sentilora.json").read_text("utf-8"))
+    assert (manifest["base"]["id"], manifest["base"]["revision"]) == ("distilbert-base-uncased", COMMIT)
+    config = json.loads((tmp_path / "runs/latest/adapter/adapter_config.json").read_text("utf-8"))
+    assert config["base_model_name_or_path"] == "distilbert-base-uncased"
+
+    gone = {**online, "HF_HUB_OFFLINE": "1"}
+    cached = sentilora_command("predict", "--model", "runs/latest", "a good film", cwd=tmp_path, environment=gone)
+    assert cached.returncode == 0, cached.stderr
+    assert json.loads(cached.stdout)["label"] in ("negative", "positive")
+
+
+def test_a_reader_that_stops_early_is_no_error(run: sentilora.Run) -> None:
+    command = f"yes | head -n 2000 | {sys.executable} -m sentilora predict --model {run.folder} | head -n 1"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, timeout=120)
+    assert json.loads(result.stdout)["text"] == "y"
+    assert "Traceback" not in result.stderr
+    assert "error" not in result.stderr
