@@ -18,7 +18,7 @@ from conftest import make_base
 from sentilora.artifacts import open_model, write_manifest
 from sentilora.errors import ModelError, ParityError
 from sentilora.modeling.base import find_base
-from sentilora.modeling.merging import merge_adapter
+from sentilora.modeling.merging import merge
 from sentilora.modeling.saving import save_adapter
 from sentilora.notes import Notes
 from sentilora.tables import LabelledTexts
@@ -57,9 +57,9 @@ def test_plain_peft_reads_the_adapter(run: sentilora.Run) -> None:
             assert plain(input_ids=torch.tensor([ids])).logits[0].numpy() == pytest.approx(row, abs=1e-5)
 
 
-def test_plain_transformers_reads_the_merged_model(run: sentilora.Run, tmp_path: Path, reviews: LabelledTexts) -> None:
-    parity = merge_adapter(open_model(run.folder), reviews.texts[:50], tmp_path / "merged")
-    assert (parity.texts, parity.difference <= 1e-5) == (50, True)
+def test_plain_transformers_reads_the_merged_model(run: sentilora.Run, tmp_path: Path) -> None:
+    parity = merge(run.folder, tmp_path / "merged")
+    assert (parity.texts, parity.difference <= 1e-5) == (run.metrics.n, True)
     classify = pipeline("text-classification", model=str(tmp_path / "merged"), top_k=None)
     merged = sentilora.Classifier.load(tmp_path / "merged")
     for text in TEXTS[:2]:
@@ -75,7 +75,7 @@ def test_merging_folds_the_temperature(run: sentilora.Run, tmp_path: Path) -> No
     manifest = open_model(adapter).manifest
     (adapter / "sentilora.json").unlink()
     write_manifest(adapter, type(manifest)(**{**_fields(manifest), "temperature": 2.5}))
-    merge_adapter(open_model(adapter), TEXTS, tmp_path / "merged")
+    merge(adapter, tmp_path / "merged")
     calibrated = sentilora.Classifier.load(adapter)(TEXTS[0]).p_positive
     assert calibrated != pytest.approx(run.classifier(TEXTS[0]).p_positive, abs=1e-6)
     assert pipeline("text-classification", model=str(tmp_path / "merged"), top_k=None)(TEXTS[0])[0][0]["score"] in (
@@ -89,9 +89,9 @@ def _fields(manifest) -> dict[str, object]:
 
 
 def test_a_merged_model_is_not_merged_again(run: sentilora.Run, tmp_path: Path) -> None:
-    merge_adapter(open_model(run.folder), TEXTS, tmp_path / "merged")
+    merge(run.folder, tmp_path / "merged")
     with pytest.raises(ModelError, match="standalone model already"):
-        merge_adapter(open_model(tmp_path / "merged"), TEXTS, tmp_path / "again")
+        merge(tmp_path / "merged", tmp_path / "again")
 
 
 def test_a_save_that_would_answer_differently_fails_and_leaves_nothing(run: sentilora.Run, tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_an_adapter_made_with_plain_peft_loads_and_says_what_was_assumed(
         assert named(TEXTS[0]).p_positive == pytest.approx(prediction.probabilities[1], abs=1e-6)
     with pytest.raises(ModelError, match="--labels"):
         sentilora.Classifier.load(tmp_path / "strange", labels=["only one"])
-    merge_adapter(open_model(tmp_path / "strange"), TEXTS, tmp_path / "merged")
+    merge(tmp_path / "strange", tmp_path / "merged")
     assert sentilora.Classifier.load(tmp_path / "merged")(TEXTS[0]).label == prediction.label
 
 

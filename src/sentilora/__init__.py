@@ -13,15 +13,32 @@ from typing import TYPE_CHECKING, Any
 from sentilora._version import __version__
 
 if TYPE_CHECKING:
+    from sentilora.analysis import Evaluation, evaluate
     from sentilora.inference import Classifier, Prediction
+    from sentilora.modeling.merging import merge
+    from sentilora.tables import read_labelled
     from sentilora.training import Run, train
 
-__all__ = ["Classifier", "Prediction", "Run", "__version__", "train"]
+__all__ = [
+    "Classifier",
+    "Evaluation",
+    "Prediction",
+    "Run",
+    "__version__",
+    "evaluate",
+    "merge",
+    "read_labelled",
+    "train",
+]
 
 _HOMES = {
     "Classifier": "sentilora.inference",
+    "Evaluation": "sentilora.analysis",
     "Prediction": "sentilora.inference",
     "Run": "sentilora.training",
+    "evaluate": "sentilora.analysis",
+    "merge": "sentilora.modeling.merging",
+    "read_labelled": "sentilora.tables",
     "train": "sentilora.training",
 }
 

@@ -136,6 +136,12 @@ def open_model(path: PathLike) -> ModelFolder:
     return ModelFolder(folder, kind, manifest)
 
 
+def kept_validation(path: PathLike) -> Optional[str]:
+    """The validation texts that the run at `path` keeps; None where it is no run."""
+    kept = Path(path) / VALIDATION_FILE
+    return str(kept) if kept.is_file() else None
+
+
 def read_manifest(folder: Path) -> Optional[Manifest]:
     """The manifest of a folder with every file's sha256 checked; None if the folder has none.
 

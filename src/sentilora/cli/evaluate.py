@@ -11,10 +11,11 @@ import click
 import numpy as np
 
 from sentilora.analysis import evaluate as run_evaluation
-from sentilora.artifacts import write_file
-from sentilora.cli.options import base_option, device_option, labels_option, validation_of
+from sentilora.artifacts import kept_validation, write_file
+from sentilora.cli.options import base_option, device_option, labels_option
 from sentilora.cli.render import console, metrics_table
 from sentilora.config import DeviceChoice
+from sentilora.errors import DataError
 from sentilora.inference import Classifier
 from sentilora.tables import Columns, read_labelled
 
@@ -48,7 +49,10 @@ def evaluate(
     sentilora evaluate runs/mine
     sentilora evaluate runs/mine --data held_out.csv --json
     """
-    table = read_labelled(data or validation_of(path), Columns(text_column, label_column))
+    source = data or kept_validation(path)
+    if source is None:
+        raise DataError(f"{path} keeps no validation texts: name labelled texts with --data")
+    table = read_labelled(source, Columns(text_column, label_column))
     classifier = Classifier.load(path, base=base, device=device, labels=labels)
     evaluation = run_evaluation(classifier, table)
     if logits is not None:

@@ -7,10 +7,8 @@ from typing import Optional
 
 import click
 
-from sentilora.artifacts import open_model
-from sentilora.cli.options import base_option, device_option, overwrite_option, validation_of
+from sentilora.cli.options import base_option, device_option, overwrite_option
 from sentilora.config import DeviceChoice
-from sentilora.tables import read_labelled
 
 
 @click.command(short_help="Make a standalone model of an adapter.")
@@ -32,11 +30,9 @@ def merge(path: Path, output: Path, overwrite: bool, base: Optional[str], device
     Its logits are compared with the adapter's on the run's validation texts (on the bundled test reviews where PATH is
     no run), and it is written only if none differs by more than 1e-5.
     """
-    folder = open_model(path)
-    texts = read_labelled(validation_of(path, otherwise="bundled:test")).texts
-    from sentilora.modeling.merging import merge_adapter  # noqa: PLC0415 - needs torch
+    from sentilora.modeling.merging import merge as run_merge  # noqa: PLC0415 - needs torch
 
-    parity = merge_adapter(folder, texts, output, base=base, device=device, overwrite=overwrite)
+    parity = run_merge(path, output, base=base, device=device, overwrite=overwrite)
     click.echo(
         f"{output}: logits of {parity.texts:,} texts differ from the adapter's by at most {parity.difference:.1g}"
     )

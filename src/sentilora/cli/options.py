@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Callable, Optional, TypeVar
+from typing import Any, Callable, TypeVar
 
 import click
 
-from sentilora.artifacts import VALIDATION_FILE
 from sentilora.config import Setting, TrainConfig, settings_of
-from sentilora.errors import DataError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -65,17 +62,3 @@ def _option(setting: Setting) -> Callable[[Command], Command]:
     default = ",".join(setting.default) if setting.kind is tuple else setting.default
     shown = "" if default is None else f"  [default: {default}]"
     return click.option(setting.flag, _parameter(setting), type=kind, help=setting.description + shown)
-
-
-def validation_of(path: Path, otherwise: Optional[str] = None) -> str:
-    """The name of the validation data a run keeps, or `otherwise` for a folder that is no run.
-
-    Raises:
-        DataError: It is no run, and there is nothing to take instead.
-    """
-    kept = path / VALIDATION_FILE
-    if kept.is_file():
-        return str(kept)
-    if otherwise is None:
-        raise DataError(f"{path} keeps no validation texts: name labelled texts with --data")
-    return otherwise

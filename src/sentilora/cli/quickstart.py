@@ -13,7 +13,7 @@ import click
 import numpy as np
 
 from sentilora.analysis import evaluate
-from sentilora.artifacts import VALIDATION_FILE, open_model
+from sentilora.artifacts import VALIDATION_FILE
 from sentilora.cli.render import console, metrics_table, predictions_table
 from sentilora.config import load_config
 from sentilora.errors import ParityError
@@ -40,7 +40,7 @@ _SENTENCES = (
 @click.argument("texts", metavar="[TEXT]...", nargs=-1)
 def quickstart(output: Path, texts: Sequence[str]) -> None:
     """Train on the bundled reviews, prove what was saved, classify a few sentences (and TEXT). Needs no network."""
-    from sentilora.modeling.merging import merge_adapter  # noqa: PLC0415 - needs torch
+    from sentilora.modeling.merging import merge  # noqa: PLC0415 - needs torch
     from sentilora.modeling.saving import Parity  # noqa: PLC0415
     from sentilora.training import train  # noqa: PLC0415
 
@@ -61,7 +61,7 @@ def quickstart(output: Path, texts: Sequence[str]) -> None:
         f"reloaded in a fresh process: logits of {reloaded.texts} texts differ by at most {reloaded.difference:.1g}"
     )
     merged = output / "merged"
-    merge_adapter(open_model(output), held_out.texts, merged, device="auto")
+    merge(output, merged)
     fresh = Parity.of(evaluation.logits, _logits_of_fresh_process(merged, validation))
     fresh.require("the merged model in a fresh process")
     click.echo(f"merged, in a fresh process:   logits of {fresh.texts} texts differ by at most {fresh.difference:.1g}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional
 
@@ -10,7 +9,17 @@ import msgspec
 import numpy as np
 import torch
 
-from sentilora.artifacts import Manifest, ModelFolder, new_folder, refuse_existing, write_file, write_manifest
+from sentilora.artifacts import (
+    Manifest,
+    ModelFolder,
+    PathLike,
+    kept_validation,
+    new_folder,
+    open_model,
+    refuse_existing,
+    write_file,
+    write_manifest,
+)
 from sentilora.config import DeviceChoice
 from sentilora.errors import ModelError
 from sentilora.modeling.base import find_base, transformers_silenced
@@ -19,35 +28,42 @@ from sentilora.modeling.devices import choose_device
 from sentilora.modeling.loading import load_adapter, load_merged, recorded_base
 from sentilora.modeling.saving import Parity, torch_predictor, write_tokenizer
 from sentilora.notes import Notes
+from sentilora.tables import read_labelled
 
 
-def merge_adapter(
-    folder: ModelFolder,
-    texts: Sequence[str],
-    output: Path,
+def merge(
+    path: PathLike,
+    output: PathLike = "saved_model",
     *,
     base: Optional[str] = None,
     device: DeviceChoice = "auto",
     overwrite: bool = False,
 ) -> Parity:
-    """Write an adapter, its temperature included, as a model that plain Transformers loads.
+    """Write an adapter, its temperature included, as a standalone model that plain Transformers loads.
+
+    The written model is reloaded and compared with the adapter before it appears: on the validation texts that a run
+    keeps, or on the bundled test reviews where `path` is no run.
 
     Args:
-        folder: The adapter.
-        texts: What the written model is compared with the adapter on.
+        path: A run or an adapter.
         output: The new folder.
         base: Where the base is to be found, if elsewhere than recorded.
         device: Where to compute.
         overwrite: Whether a folder at `output` may be replaced.
 
+    Returns:
+        On how many texts the two were compared, and their largest difference.
+
     Raises:
         OutputError: `output` exists and `overwrite` is false.
-        ModelError: `folder` is no adapter, or does not fit its base.
+        ModelError: There is no adapter at `path`, or it does not fit its base.
         ParityError: The written model differs from the adapter by more than 1e-5 in a logit.
     """
+    folder, target = open_model(path), Path(output)
     if folder.kind != "adapter":
         raise ModelError(f"{folder.path} is a standalone model already: merge takes a run or an adapter")
-    refuse_existing(output, overwrite)
+    refuse_existing(target, overwrite)
+    texts = read_labelled(kept_validation(path) or "bundled:test").texts
     notes = Notes()
     encoder_base = find_base(base or recorded_base(folder), notes)
     adapter = load_adapter(folder, encoder_base, choose_device(device, notes), notes)
@@ -64,7 +80,7 @@ def merge_adapter(
         notes=tuple(notes),
     )
     manifest = msgspec.structs.replace(manifest, kind="merged", temperature=1.0)
-    with new_folder(output, overwrite) as temporary:
+    with new_folder(target, overwrite) as temporary:
         with transformers_silenced():
             merged.save_pretrained(temporary)
         write_tokenizer(adapter.encoder, temporary)
