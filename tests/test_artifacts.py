@@ -72,6 +72,17 @@ def test_a_changed_file_is_found(run: sentilora.Run, tmp_path: Path) -> None:
         sentilora.Classifier.load(copy)
 
 
+def test_the_readme_may_be_edited(run: sentilora.Run, tmp_path: Path) -> None:
+    shutil.copytree(run.adapter, tmp_path / "adapter")
+    (tmp_path / "adapter" / "README.md").write_text("# Our own words\n", "utf-8")
+    assert open_model(tmp_path / "adapter").manifest is not None
+
+
+def test_files_are_as_readable_as_the_user_has_it(run: sentilora.Run) -> None:
+    modes = {entry.stat().st_mode & 0o666 for entry in run.folder.rglob("*") if entry.is_file()}
+    assert modes == {run.folder.stat().st_mode & 0o666}
+
+
 def test_a_missing_file_is_found(run: sentilora.Run, tmp_path: Path) -> None:
     shutil.copytree(run.adapter, tmp_path / "adapter")
     (tmp_path / "adapter" / "tokenizer.json").unlink()

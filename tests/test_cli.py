@@ -89,6 +89,22 @@ def test_train_merge_and_use(tmp_path: Path, tiny_base: Path, reviews_csv: Path)
     assert answers[0] == pytest.approx(answers[1], abs=1e-5)
 
 
+@pytest.mark.slow
+def test_the_quickstart_trains_proves_and_classifies(tmp_path: Path) -> None:
+    result = sentilora_command("quickstart", "What a treat, I loved every minute.", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "training: 2,260 texts" in result.stderr
+    differences = [float(line.rsplit(" ", 1)[1]) for line in result.stdout.splitlines() if "differ by at most" in line]
+    assert len(differences) == 2
+    assert max(differences) <= 1e-5
+    for said in ("accuracy", "called positive", "What a treat", "sentilora predict --model runs/quickstart"):
+        assert said in result.stdout
+    summary = json.loads(sentilora_command("evaluate", "runs/quickstart", "--json", cwd=tmp_path).stdout)
+    assert summary["n"] == 400
+    assert summary["accuracy"] > 0.75
+    assert {entry.name for entry in tmp_path.iterdir()} == {"runs"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

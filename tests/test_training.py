@@ -16,7 +16,7 @@ import sentilora
 from sentilora.analysis import ClassificationMetrics, evaluate
 from sentilora.config import load_config
 from sentilora.errors import ConfigError, OutputError, SentiloraError
-from sentilora.tables import read_labelled
+from sentilora.tables import Columns, read_labelled, split_labelled
 from sentilora.training.metric import SentimentMetric
 
 
@@ -89,6 +89,18 @@ def test_bf16_training_answers_in_fp32(tmp_path: Path, run: sentilora.Run) -> No
 def test_a_finished_run_is_not_overwritten_unasked(run: sentilora.Run) -> None:
     with pytest.raises(OutputError, match="--overwrite"):
         sentilora.train(run.config, output=run.folder)
+
+
+@pytest.mark.real
+def test_no_film_is_on_both_sides(shared_data: Path, tmp_path: Path, tiny_base: Path) -> None:
+    source = str(shared_data / "imdb_train.parquet")
+    settings = {"data": source, "group_column": "movie", "limit": 300, "validation_limit": 100, "epochs": 1}
+    run = sentilora.train(base=str(tiny_base), output=tmp_path / "run", max_length=128, **settings)
+    assert run.record.training.startswith("300 texts (150 negative, 150 positive)")
+    assert run.metrics.n == 100
+    split = split_labelled(read_labelled(source, Columns(group="movie")), 0.2, run.config.seed)
+    assert not set(split.train.groups) & set(split.validation.groups)
+    assert set(read_labelled(str(run.folder / "validation.parquet")).texts) <= set(split.validation.texts)
 
 
 def test_a_target_module_that_is_not_there_is_named(tmp_path: Path, run: sentilora.Run) -> None:

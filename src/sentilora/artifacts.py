@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from sentilora.errors import ModelError, OutputError
 
 FORMAT_VERSION = 1
 MANIFEST = "sentilora.json"
+README = "README.md"  # for people, who may edit it
 ADAPTER_FOLDER = "adapter"
 CONFIG_FILE = "config.yaml"
 METRICS_FILE = "metrics.json"
@@ -29,6 +30,7 @@ WEIGHTS = "model.safetensors"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
 
+_UNSEALED = (MANIFEST, README)
 _PICKLES = (".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth")
 
 PathLike = Union[str, "os.PathLike[str]"]
@@ -60,7 +62,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         base: The frozen encoder.
         metrics: On the validation texts at the time of saving, each in [0, 1] but for counts.
         notes: What was assumed or fell back while making it.
-        files: sha256 of every file beside the manifest.
+        files: sha256 of every file beside the manifest but the README, which people edit.
         format: Version of this format.
         sentilora: Version that wrote it.
     """
@@ -168,8 +170,8 @@ def read_manifest(folder: Path) -> Optional[Manifest]:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
-    """Write the manifest last, with the sha256 of every file that lies beside it. Returns what was written."""
-    files = {entry.name: sha256_of(entry) for entry in sorted(folder.iterdir()) if entry.name != MANIFEST}
+    """Write the manifest last, with the sha256 of what lies beside it but the README. Returns what was written."""
+    files = {entry.name: sha256_of(entry) for entry in sorted(folder.iterdir()) if entry.name not in _UNSEALED}
     manifest = msgspec.structs.replace(manifest, files=files)
     write_json(folder / MANIFEST, manifest)
     return manifest
@@ -217,13 +219,12 @@ def new_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
         OutputError: Something is there already and `overwrite` is false, or the place cannot be written.
     """
     refuse_existing(path, overwrite)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+        temporary.mkdir(parents=True)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}") from None
     try:
-        temporary.chmod(0o755)
         yield temporary
         _flush(temporary)
         if path.exists():
@@ -238,8 +239,10 @@ def new_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
 
 
 def _flush(folder: Path) -> None:
+    readable = folder.stat().st_mode & 0o666  # as the user's umask has it: safetensors makes files private
     for entry in folder.rglob("*"):
         if entry.is_file():
+            entry.chmod(readable)
             with entry.open("rb") as file:
                 os.fsync(file.fileno())
     if hasattr(os, "O_DIRECTORY"):

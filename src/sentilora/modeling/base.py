@@ -64,7 +64,8 @@ def find_base(name: str, notes: Notes) -> Base:
     _refuse_other_architectures(folder)
     if not (folder / WEIGHTS).is_file():
         raise ModelError(f"base {name} has no {WEIGHTS}: pickled weights are not read; save it as safetensors")
-    reference = BaseReference(id=name, sha256=sha256_of(folder / WEIGHTS), revision=revision)
+    identity = str(folder.resolve()) if revision is None else name
+    reference = BaseReference(id=identity, sha256=sha256_of(folder / WEIGHTS), revision=revision)
     return Base(folder, reference)
 
 

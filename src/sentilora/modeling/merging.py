@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from sentilora.artifacts import (
+    README,
     Manifest,
     ModelFolder,
     PathLike,
@@ -28,6 +29,7 @@ from sentilora.modeling.devices import choose_device
 from sentilora.modeling.loading import load_adapter, load_merged, recorded_base
 from sentilora.modeling.saving import Parity, torch_predictor, write_tokenizer
 from sentilora.notes import Notes
+from sentilora.progress import Progress
 from sentilora.tables import read_labelled
 
 
@@ -69,7 +71,8 @@ def merge(
     adapter = load_adapter(folder, encoder_base, choose_device(device, notes), notes)
     predictor = torch_predictor(adapter)
     token_ids = [text.ids for text in adapter.encoder.encode(texts)]
-    expected = predictor.logits(token_ids) / np.float32(adapter.temperature)
+    with Progress("answers of the adapter", len(token_ids)) as progress:
+        expected = predictor.logits(token_ids, progress.advance) / np.float32(adapter.temperature)
     merged = _fold(predictor.model, adapter.temperature)
     manifest = folder.manifest or Manifest(
         kind="adapter",
@@ -84,10 +87,11 @@ def merge(
         with transformers_silenced():
             merged.save_pretrained(temporary)
         write_tokenizer(adapter.encoder, temporary)
-        write_file(temporary / "README.md", merged_readme(manifest).encode())
+        write_file(temporary / README, merged_readme(manifest).encode())
         written = write_manifest(temporary, manifest)
         reloaded = load_merged(ModelFolder(temporary, "merged", written), predictor.device)
-        parity = Parity.of(expected, reloaded.predictor.logits(token_ids))
+        with Progress("answers of the merged model", len(token_ids)) as progress:
+            parity = Parity.of(expected, reloaded.predictor.logits(token_ids, progress.advance))
         parity.require("the merged model")
     return parity
 

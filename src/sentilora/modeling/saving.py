@@ -12,6 +12,7 @@ from safetensors import safe_open
 
 from sentilora.artifacts import (
     ADAPTER_WEIGHTS,
+    README,
     TOKENIZER,
     Manifest,
     ModelFolder,
@@ -28,6 +29,7 @@ from sentilora.modeling.cards import adapter_readme
 from sentilora.modeling.loading import load_adapter
 from sentilora.modeling.lora import untrained_parts
 from sentilora.modeling.predictor import TorchPredictor
+from sentilora.progress import Progress
 from sentilora.text import TextEncoder
 
 TOLERANCE = 1e-5  # on fp32 logits
@@ -89,10 +91,11 @@ def save_adapter(
         if missing:
             raise ParityError(f"the adapter was saved without {', '.join(missing)}: please report this")
         write_tokenizer(trained.encoder, temporary)
-        write_file(temporary / "README.md", adapter_readme(manifest).encode())
+        write_file(temporary / README, adapter_readme(manifest).encode())
         written = write_manifest(temporary, manifest)
         reloaded = load_adapter(ModelFolder(temporary, "adapter", written), base, predictor.device)
-        parity = Parity.of(expected, reloaded.predictor.logits(token_ids))
+        with Progress("checking the saved adapter", len(token_ids)) as progress:
+            parity = Parity.of(expected, reloaded.predictor.logits(token_ids, progress.advance))
         parity.require("the saved adapter")
     return parity
 

@@ -119,8 +119,13 @@ class ProgressBar(TrainerCallback):  # type: ignore[misc]
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Count the texts of one optimiser step."""
         left_in_epoch = self.texts - self.progress.done % self.texts
-        status = f"step {state.global_step}/{state.max_steps}  loss {self.loss:.3f}"
+        loss = "" if np.isnan(self.loss) else f"  loss {self.loss:.3f}"
+        status = f"step {state.global_step}/{state.max_steps}{loss}"
         self.progress.advance(min(self.batch_size, left_in_epoch), status)
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Say why the bar stands still."""
+        self.progress.advance(0, "validating")
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Close the bar."""
