@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 from sklearn import metrics as reference
+from transformers import DistilBertConfig, DistilBertModel
 
 import sentilora
 from sentilora.analysis import ClassificationMetrics, evaluate
@@ -101,6 +102,21 @@ def test_no_film_is_on_both_sides(shared_data: Path, tmp_path: Path, tiny_base: 
     split = split_labelled(read_labelled(source, Columns(group="movie")), 0.2, run.config.seed)
     assert not set(split.train.groups) & set(split.validation.groups)
     assert set(read_labelled(str(run.folder / "validation.parquet")).texts) <= set(split.validation.texts)
+
+
+def test_a_length_the_base_has_no_positions_for_is_refused(tmp_path: Path, run: sentilora.Run) -> None:
+    base = shutil.copytree(run.config.base, tmp_path / "base")
+    config = DistilBertConfig.from_pretrained(base)
+    config.max_position_embeddings = 32
+    DistilBertModel(config).save_pretrained(base)
+    with pytest.raises(ConfigError, match=r"'max_length': .* has 32 positions, not 64"):
+        sentilora.train(base=str(base), data=run.config.data, max_length=64, output=tmp_path / "run")
+
+
+def test_validation_texts_that_leak_are_said(tmp_path: Path, run: sentilora.Run) -> None:
+    data = run.config.data
+    leaky = sentilora.train(base=run.config.base, data=data, validation=data, epochs=1, output=tmp_path / "run")
+    assert leaky.record.notes[-1] == "120 of the validation texts are training texts too: the validation flatters"
 
 
 def test_a_target_module_that_is_not_there_is_named(tmp_path: Path, run: sentilora.Run) -> None:

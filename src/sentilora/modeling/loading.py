@@ -20,8 +20,6 @@ from sentilora.modeling.predictor import TorchPredictor
 from sentilora.notes import Notes
 from sentilora.text import TextEncoder
 
-_ASSUMED_MAX_LENGTH = 512
-
 
 def load_classifier(folder: ModelFolder, *, base: Optional[str] = None, device: DeviceChoice = "auto") -> Classifier:
     """Load what `Classifier.load` promises; see there."""
@@ -55,7 +53,7 @@ def load_adapter(folder: ModelFolder, base: Base, device: Device, notes: Optiona
         raise ModelError(f"{folder.path} does not fit base {base.reference.id}: {first_line}") from None
     return Classifier(
         TorchPredictor(model, device, len(labels)),
-        _encoder_of(folder, base, notes),
+        _encoder_of(folder, base, model.config.max_position_embeddings, notes),
         labels,
         1.0 if manifest is None else manifest.temperature,
         notes,
@@ -72,7 +70,7 @@ def load_merged(folder: ModelFolder, device: Device, notes: Optional[Notes] = No
     manifest = folder.manifest
     labels = Labels(manifest.labels) if manifest is not None else _labels_of_stranger(folder, notes)
     model = load_pretrained(folder.path, labels)
-    encoder = _encoder_of(folder, None, notes)
+    encoder = _encoder_of(folder, None, model.config.max_position_embeddings, notes)
     return Classifier(TorchPredictor(model, device, len(labels)), encoder, labels, notes=notes)
 
 
@@ -93,16 +91,16 @@ def recorded_base(folder: ModelFolder) -> str:
     return str(name)
 
 
-def _encoder_of(folder: ModelFolder, base: Optional[Base], notes: Notes) -> TextEncoder:
+def _encoder_of(folder: ModelFolder, base: Optional[Base], positions: int, notes: Notes) -> TextEncoder:
     manifest = folder.manifest
     if manifest is not None:
         return TextEncoder.load(folder.path, manifest.max_length, manifest.truncation)
-    notes.say(f"{folder.path} has no sentilora.json: assuming max length {_ASSUMED_MAX_LENGTH}, truncation head")
+    notes.say(f"{folder.path} has no sentilora.json: assuming max length {positions}, truncation head")
     tokenizer_folder = folder.path
     if base is not None and not (folder.path / TOKENIZER).is_file():
         notes.say(f"{folder.path} has no tokenizer: taking that of base {base.reference.id}")
         tokenizer_folder = base.folder
-    return TextEncoder(load_tokenizer(tokenizer_folder), _ASSUMED_MAX_LENGTH, "head")
+    return TextEncoder(load_tokenizer(tokenizer_folder), positions, "head")
 
 
 def _labels_of_stranger(folder: ModelFolder, notes: Notes) -> Labels:

@@ -25,7 +25,7 @@ from sentilora.artifacts import (
     write_json,
 )
 from sentilora.config import TrainConfig, dump_config, load_config
-from sentilora.errors import SentiloraError
+from sentilora.errors import ConfigError, SentiloraError
 from sentilora.inference import Classifier
 from sentilora.labels import SENTIMENT
 from sentilora.modeling.base import find_base, load_pretrained, load_tokenizer
@@ -73,7 +73,7 @@ def train(
     device = choose_device(config.device, notes)
     precision = choose_precision(config.precision, device, notes)
     base = find_base(config.base, notes)
-    split = _read(config)
+    split = _read(config, notes)
     for part, data in (("training", split.train), ("validation", split.validation)):
         _logger.info(f"{part}: {data.describe()}")
 
@@ -84,7 +84,13 @@ def train(
     _logger.info(f"encoding: at most {config.max_length} tokens ({config.truncation}), {encoding}")
 
     set_seed(config.seed)
-    model = attach_lora(load_pretrained(base.folder, SENTIMENT, config.base_dropout), config.lora)
+    pretrained = load_pretrained(base.folder, SENTIMENT, config.base_dropout)
+    if config.max_length > pretrained.config.max_position_embeddings:
+        raise ConfigError(
+            f"setting 'max_length': {base.reference.id} has {pretrained.config.max_position_embeddings} positions, "
+            f"not {config.max_length}"
+        )
+    model = attach_lora(pretrained, config.lora)
     trained, total = count_parameters(model)
     _logger.info(f"model: {base.reference.id}, {trained:,} of {total:,} parameters trained; {device.type}, {precision}")
     predictor = TorchPredictor(model, device, len(SENTIMENT))
@@ -129,13 +135,16 @@ def train(
     return Run(folder, config, record, metrics, classifier)
 
 
-def _read(config: TrainConfig) -> Split:
+def _read(config: TrainConfig, notes: Notes) -> Split:
     columns = Columns(config.text_column, config.label_column, config.group_column)
     data = read_labelled(config.data, columns)
     if config.validation is None:
         split = split_labelled(data, config.validation_fraction, config.seed)
     else:
-        split = Split(data, read_labelled(config.validation, columns))
+        split = Split(data, read_labelled(config.validation, Columns(config.text_column, config.label_column)))
+        leaked = len(set(split.train.texts) & set(split.validation.texts))
+        if leaked:
+            notes.say(f"{leaked:,} of the validation texts are training texts too: the validation flatters")
     return Split(
         subset(split.train, config.limit, config.seed),
         subset(split.validation, config.validation_limit, config.seed),
