@@ -96,7 +96,8 @@ def test_the_quickstart_trains_proves_and_classifies(tmp_path: Path) -> None:
     assert "training: 2,260 texts" in result.stderr
     differences = [float(line.rsplit(" ", 1)[1]) for line in result.stdout.splitlines() if "differ by at most" in line]
     assert len(differences) == 2
-    assert max(differences) <= 1e-5
+    assert differences[0] <= 1e-5
+    assert differences[1] <= 1e-4
     for said in ("accuracy", "called positive", "What a treat", "sentilora predict --model runs/quickstart"):
         assert said in result.stdout
     summary = json.loads(sentilora_command("evaluate", "runs/quickstart", "--json", cwd=tmp_path).stdout)

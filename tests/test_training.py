@@ -83,7 +83,7 @@ def test_bf16_training_answers_in_fp32(tmp_path: Path, run: sentilora.Run) -> No
     assert half.record.precision == "bf16"
     assert half.record.reload_difference <= 1e-5
     reloaded = sentilora.Classifier.load(half.folder)("A fine film.")
-    assert half.classifier("A fine film.").p_positive == pytest.approx(reloaded.p_positive, abs=1e-6)
+    assert half.classifier("A fine film.").p_positive == pytest.approx(reloaded.p_positive, abs=1e-5)
     assert reloaded.p_positive != pytest.approx(run.classifier("A fine film.").p_positive, abs=1e-7)
 
 

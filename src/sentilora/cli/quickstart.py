@@ -41,7 +41,7 @@ _SENTENCES = (
 def quickstart(output: Path, texts: Sequence[str]) -> None:
     """Train on the bundled reviews, prove what was saved, classify a few sentences (and TEXT). Needs no network."""
     from sentilora.modeling.merging import merge  # noqa: PLC0415 - needs torch
-    from sentilora.modeling.saving import Parity  # noqa: PLC0415
+    from sentilora.modeling.saving import MERGE_TOLERANCE, RELOAD_TOLERANCE, Parity  # noqa: PLC0415
     from sentilora.training import train  # noqa: PLC0415
 
     started = time.monotonic()
@@ -56,14 +56,14 @@ def quickstart(output: Path, texts: Sequence[str]) -> None:
     _heading("3. Prove that what was saved is what was trained")
     validation = output / VALIDATION_FILE
     reloaded = Parity.of(evaluation.logits, _logits_of_fresh_process(output, validation))
-    reloaded.require("the adapter in a fresh process")
+    reloaded.require("the adapter in a fresh process", RELOAD_TOLERANCE)
     click.echo(
         f"reloaded in a fresh process: logits of {reloaded.texts} texts differ by at most {reloaded.difference:.1g}"
     )
     merged = output / "merged"
     merge(output, merged)
     fresh = Parity.of(evaluation.logits, _logits_of_fresh_process(merged, validation))
-    fresh.require("the merged model in a fresh process")
+    fresh.require("the merged model in a fresh process", MERGE_TOLERANCE)
     click.echo(f"merged, in a fresh process:   logits of {fresh.texts} texts differ by at most {fresh.difference:.1g}")
 
     _heading("4. Classify a few sentences")
