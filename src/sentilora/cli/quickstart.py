@@ -12,19 +12,17 @@ from pathlib import Path
 import click
 import numpy as np
 
-from sentilora.analysis import evaluate
 from sentilora.artifacts import VALIDATION_FILE
 from sentilora.cli.render import console, metrics_table, predictions_table
 from sentilora.config import load_config
 from sentilora.errors import ParityError
 from sentilora.inference.predictor import Logits
-from sentilora.tables import read_labelled
 
 _SENTENCES = (
     "A gorgeous, moving film: I left the cinema walking on air.",
     "The plot is a mess, and I would like my two hours back.",
     "Not bad at all for the price, the battery lasts all weekend.",
-    "Beautiful screen, but it froze on day two and support never answered.",
+    "It froze on day two, and support never answered.",
 )
 
 
@@ -44,35 +42,54 @@ def quickstart(output: Path, texts: Sequence[str]) -> None:
     from sentilora.modeling.saving import MERGE_TOLERANCE, RELOAD_TOLERANCE, Parity  # noqa: PLC0415
     from sentilora.training import train  # noqa: PLC0415
 
-    started = time.monotonic()
+    clock = _Clock()
     _heading("1. Train a LoRA adapter on the bundled reviews")
     run = train(load_config("quickstart"), output=output, overwrite=True)
+    clock.stop("train")
 
     _heading("2. Evaluate it on bundled reviews it has not seen")
-    held_out = read_labelled("bundled:test")
-    evaluation = evaluate(run.classifier, held_out)
-    console().print(metrics_table(evaluation.metrics))
+    console().print(metrics_table(run.metrics))
 
     _heading("3. Prove that what was saved is what was trained")
     validation = output / VALIDATION_FILE
-    reloaded = Parity.of(evaluation.logits, _logits_of_fresh_process(output, validation))
+    reloaded = Parity.of(run.validation_logits, _logits_of_fresh_process(output, validation))
     reloaded.require("the adapter in a fresh process", RELOAD_TOLERANCE)
     click.echo(
-        f"reloaded in a fresh process: logits of {reloaded.texts} texts differ by at most {reloaded.difference:.1g}"
+        f"adapter, in a fresh process: logits of {reloaded.texts} texts differ by at most {reloaded.difference:.1g}"
     )
+    clock.stop("reload")
     merged = output / "merged"
     merge(output, merged)
-    fresh = Parity.of(evaluation.logits, _logits_of_fresh_process(merged, validation))
+    fresh = Parity.of(run.validation_logits, _logits_of_fresh_process(merged, validation))
     fresh.require("the merged model in a fresh process", MERGE_TOLERANCE)
-    click.echo(f"merged, in a fresh process:   logits of {fresh.texts} texts differ by at most {fresh.difference:.1g}")
+    click.echo(f"merged, in a fresh process:  logits of {fresh.texts} texts differ by at most {fresh.difference:.1g}")
+    clock.stop("merge")
 
     _heading("4. Classify a few sentences")
     console().print(predictions_table(run.classifier([*_SENTENCES, *texts])))
+    clock.stop("classify")
 
-    _heading(f"Done in {time.monotonic() - started:.0f} s. Everything is in {output}. Next:")
+    _heading(f"Done in {clock}. Everything is in {output}. Next:")
     click.echo(f'  sentilora predict --model {output} "Your own text"')
     click.echo(f"  sentilora evaluate {output} --data your_labelled.csv")
     click.echo("  sentilora train --base embedded --data your_labelled.csv --output runs/mine")
+
+
+class _Clock:
+    """Seconds of each part."""
+
+    def __init__(self) -> None:
+        self.parts: dict[str, float] = {}
+        self._started = time.monotonic()
+
+    def stop(self, part: str) -> None:
+        now = time.monotonic()
+        self.parts[part] = now - self._started
+        self._started = now
+
+    def __str__(self) -> str:
+        parts = ", ".join(f"{part} {seconds:.0f}" for part, seconds in self.parts.items())
+        return f"{sum(self.parts.values()):.0f} s ({parts})"
 
 
 def _heading(text: str) -> None:

@@ -132,7 +132,7 @@ def train(
         write_labelled(split.validation, temporary / VALIDATION_FILE)
         write_json(temporary / METRICS_FILE, record)
     _logger.info(f"saved: {folder}; reloaded, its logits differ by at most {parity.difference:.1g}")
-    return Run(folder, config, record, metrics, classifier)
+    return Run(folder, config, record, metrics, classifier, trainer.validation_logits)
 
 
 def _read(config: TrainConfig, notes: Notes) -> Split:

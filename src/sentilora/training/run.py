@@ -14,6 +14,7 @@ from sentilora.analysis import ClassificationMetrics
 from sentilora.artifacts import ADAPTER_FOLDER
 from sentilora.config import TrainConfig
 from sentilora.inference import Classifier
+from sentilora.inference.predictor import Logits
 
 _RECORDED_PACKAGES = ("torch", "transformers", "peft", "accelerate", "tokenizers", "numpy")
 
@@ -78,6 +79,7 @@ class Run:
         record: What `metrics.json` says.
         metrics: The confusion table of the validation texts.
         classifier: The trained model, in memory.
+        validation_logits: float32 [n, 2], its answers to the validation texts, in the order of `validation.parquet`.
     """
 
     folder: Path
@@ -85,6 +87,7 @@ class Run:
     record: RunRecord
     metrics: ClassificationMetrics
     classifier: Classifier
+    validation_logits: Logits
 
     @property
     def adapter(self) -> Path:
