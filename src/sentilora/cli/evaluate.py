@@ -17,6 +17,7 @@ from sentilora.cli.render import console, metrics_table
 from sentilora.config import DeviceChoice
 from sentilora.errors import DataError
 from sentilora.inference import Classifier
+from sentilora.inference.predictor import Logits
 from sentilora.tables import Columns, read_labelled
 
 
@@ -74,7 +75,7 @@ def evaluate(
     console().print(metrics_table(evaluation.metrics))
 
 
-def _as_npy(array: np.ndarray) -> bytes:
+def _as_npy(array: Logits) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
     return buffer.getvalue()
