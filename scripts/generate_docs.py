@@ -43,7 +43,9 @@ def configuration() -> str:
 
 
 def _help(command: click.Command, name: str) -> str:
-    context = click.Context(command, info_name=name, max_content_width=100, terminal_width=100)
+    context = click.Context(
+        command, info_name=name, help_option_names=["-h", "--help"], max_content_width=100, terminal_width=100
+    )
     return f"## {name}\n\n```text\n{command.get_help(context)}\n```\n"
 
 

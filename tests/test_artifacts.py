@@ -31,10 +31,10 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_there_is_replaced_only_on_request(tmp_path: Path) -> None:
     (tmp_path / "old").mkdir()
-    (tmp_path / "old" / "kept").write_text("a", "utf-8")
+    (tmp_path / "old" / "metrics.json").write_text("{}", "utf-8")
     with pytest.raises(OutputError, match="--overwrite"), new_folder(tmp_path / "old"):
         pass
-    assert (tmp_path / "old" / "kept").exists()
+    assert (tmp_path / "old" / "metrics.json").exists()
     with new_folder(tmp_path / "old", overwrite=True) as folder:
         (folder / "new").write_text("a", "utf-8")
     assert [entry.name for entry in (tmp_path / "old").iterdir()] == ["new"]
@@ -43,7 +43,7 @@ def test_a_folder_that_is_there_is_replaced_only_on_request(tmp_path: Path) -> N
 
 def test_a_failed_replacement_leaves_the_old_folder(tmp_path: Path) -> None:
     (tmp_path / "old").mkdir()
-    (tmp_path / "old" / "kept").write_text("a", "utf-8")
+    (tmp_path / "old" / "metrics.json").write_text("{}", "utf-8")
 
     def fail() -> None:
         with new_folder(tmp_path / "old", overwrite=True):
@@ -51,7 +51,17 @@ def test_a_failed_replacement_leaves_the_old_folder(tmp_path: Path) -> None:
 
     with pytest.raises(RuntimeError):
         fail()
-    assert (tmp_path / "old" / "kept").exists()
+    assert (tmp_path / "old" / "metrics.json").exists()
+
+
+def test_what_is_not_ours_is_never_replaced(tmp_path: Path) -> None:
+    (tmp_path / "reviews").mkdir()
+    (tmp_path / "reviews" / "mine.csv").write_text("text,label\n", "utf-8")
+    (tmp_path / "link").symlink_to(tmp_path / "reviews")
+    for target in ("reviews", "reviews/mine.csv", "link"):
+        with pytest.raises(OutputError, match="never replaced"), new_folder(tmp_path / target, overwrite=True):
+            pass
+    assert (tmp_path / "reviews" / "mine.csv").exists()
 
 
 def test_a_full_disk_is_one_clear_line_and_leaves_nothing() -> None:

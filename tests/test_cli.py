@@ -117,7 +117,7 @@ def test_the_quickstart_trains_proves_and_classifies(tmp_path: Path) -> None:
         (("train", "--base", "embedded"), "--data bundled"),
         (("train", "--epochs", "0"), "error: setting 'epochs': expected `int` >= 1"),
         (("train", "--epochs", "x"), "'x' is not a valid integer"),
-        (("evaluate", "nothing"), "nothing keeps no validation texts: name labelled texts with --data"),
+        (("evaluate", "nothing"), "error: no folder at nothing"),
         (("merge", "nothing"), "error: no folder at nothing"),
         (("frobnicate",), "No such command"),
     ],
@@ -175,9 +175,12 @@ def test_base_and_data_come_from_the_hub(tmp_path: Path, tiny_base: Path) -> Non
     assert json.loads(cached.stdout)["label"] in ("negative", "positive")
 
 
-def test_a_reader_that_stops_early_is_no_error(run: sentilora.Run) -> None:
-    command = f"yes | head -n 2000 | {sys.executable} -m sentilora predict --model {run.folder} | head -n 1"
-    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, timeout=120)
-    assert json.loads(result.stdout)["text"] == "y"
-    assert "Traceback" not in result.stderr
+def test_a_reader_that_stops_early_is_no_error(run: sentilora.Run, tmp_path: Path) -> None:
+    (tmp_path / "lines.txt").write_text("a fine film\n" * 3000, "utf-8")
+    command = f"{sys.executable} -m sentilora predict --model {run.folder} --file {tmp_path}/lines.txt | head -n 1"
+    result = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert json.loads(result.stdout)["text"] == "a fine film"
+    assert result.returncode == 0, result.stderr
     assert "error" not in result.stderr

@@ -16,7 +16,7 @@ from transformers import AutoModelForSequenceClassification, pipeline
 import sentilora
 from conftest import make_base
 from sentilora.artifacts import open_model, write_manifest
-from sentilora.errors import ModelError, ParityError
+from sentilora.errors import ModelError, OutputError, ParityError
 from sentilora.modeling.base import find_base
 from sentilora.modeling.merging import merge
 from sentilora.modeling.saving import save_adapter
@@ -92,6 +92,37 @@ def test_a_merged_model_is_not_merged_again(run: sentilora.Run, tmp_path: Path) 
     merge(run.folder, tmp_path / "merged")
     with pytest.raises(ModelError, match="standalone model already"):
         merge(tmp_path / "merged", tmp_path / "again")
+
+
+def test_a_run_is_not_merged_into_itself(run: sentilora.Run, tmp_path: Path) -> None:
+    copy = shutil.copytree(run.folder, tmp_path / "run")
+    for target in (copy, copy / "adapter"):
+        with pytest.raises(OutputError, match="holds the adapter"):
+            merge(copy, target, overwrite=True)
+    assert sentilora.Classifier.load(copy)
+
+
+def test_a_generator_of_texts_is_answered(run: sentilora.Run) -> None:
+    assert len(run.classifier(text for text in TEXTS)) == len(TEXTS)
+    assert len(run.classifier(np.array(TEXTS))) == len(TEXTS)
+
+
+def test_a_broken_weights_file_is_one_line(run: sentilora.Run, tmp_path: Path) -> None:
+    shutil.copytree(run.adapter, tmp_path / "adapter")
+    (tmp_path / "adapter" / "sentilora.json").unlink()
+    (tmp_path / "adapter" / "adapter_model.safetensors").write_text("version https://git-lfs...", "utf-8")
+    with pytest.raises(ModelError, match="is not a safetensors file"):
+        sentilora.Classifier.load(tmp_path / "adapter")
+
+
+@pytest.mark.parametrize("lost", ["pre_classifier", "classifier"])
+def test_half_a_head_is_no_head(run: sentilora.Run, tmp_path: Path, lost: str) -> None:
+    shutil.copytree(run.adapter, tmp_path / "adapter")
+    (tmp_path / "adapter" / "sentilora.json").unlink()
+    weights = tmp_path / "adapter" / "adapter_model.safetensors"
+    save_file({name: tensor for name, tensor in load_file(weights).items() if f".{lost}." not in name}, weights)
+    with pytest.raises(ModelError, match="holds no classification head"):
+        sentilora.Classifier.load(tmp_path / "adapter")
 
 
 def test_a_save_that_would_answer_differently_fails_and_leaves_nothing(run: sentilora.Run, tmp_path: Path) -> None:

@@ -62,6 +62,7 @@ def test_the_official_folder(tmp_path: Path) -> None:
         ("text,label\ngood,1\nfine,1\n", "holds only positive texts: both labels are needed"),
         ("text,label\n1,1\n2,0\n", "column 'text' of"),
         ("text,label\na,b,c\n", "cannot be read"),
+        ("text,text,label\na,b,1\nc,d,0\n", "more than one column called text: rename one"),
     ],
 )
 def test_bad_input_is_one_clear_line(tmp_path: Path, content: str, message: str) -> None:
@@ -141,7 +142,32 @@ def test_a_subset_keeps_the_labels_shares(data: LabelledTexts, limit: int, seed:
     assert subset(data, limit, seed).texts == part.texts
 
 
+def test_rows_without_a_group_belong_with_no_other(tmp_path: Path) -> None:
+    rows = [f"text {n},{n % 2},{'' if n % 4 else 'film'}" for n in range(80)]
+    path = write(tmp_path / "a.csv", "text,label,film\n" + "\n".join(rows) + "\n")
+    split = split_labelled(read_labelled(path, Columns(group="film")), 0.25, seed=0)
+    assert len(split.validation) >= 18
+
+
+def test_columns_are_for_files(tmp_path: Path) -> None:
+    for source in ("bundled", "bundled:test", "imdb", str(tmp_path)):
+        with pytest.raises(DataError, match="are for files"):
+            read_labelled(source, Columns(group="domain"))
+
+
+def test_lines_end_where_people_end_them(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes("good\x85 film\u2028so good\r\nbad\x0c one\n".encode())
+    assert read_texts(tmp_path / "a.txt") == ["good\x85 film\u2028so good", "bad\x0c one"]
+
+
+@pytest.mark.parametrize("name", ["a.tsv", "a.JSONL", "a.xlsx", "a.csv.gz"])
+def test_a_table_is_not_taken_for_lines(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataError, match="is a table"):
+        read_texts(Path(write(tmp_path / name, "text\tlabel\n")))
+
+
 def test_texts_from_files(tmp_path: Path) -> None:
+    assert read_texts(Path(write(tmp_path / "b.CSV", "review,x\none,1\ntwo,2\n"))) == ["one", "two"]
     assert read_texts(Path(write(tmp_path / "a.txt", "one\n\ntwo\n"))) == ["one", "", "two"]
     assert read_texts(Path(write(tmp_path / "a.csv", "review,x\none,1\ntwo,2\n"))) == ["one", "two"]
     with pytest.raises(DataError, match="row 2"):

@@ -25,12 +25,15 @@ ADAPTER_FOLDER = "adapter"
 CONFIG_FILE = "config.yaml"
 METRICS_FILE = "metrics.json"
 VALIDATION_FILE = "validation.parquet"
+CONVERSION_RECORD = "conversion.json"
 TOKENIZER = "tokenizer.json"
 WEIGHTS = "model.safetensors"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
 
 _UNSEALED = (MANIFEST, README)
+# One of these lies in every folder that we write, and that we may therefore replace.
+_MARKS = (MANIFEST, METRICS_FILE, CONVERSION_RECORD)
 _PICKLES = (".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth")
 
 PathLike = Union[str, "os.PathLike[str]"]
@@ -202,9 +205,20 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 def refuse_existing(path: Path, overwrite: bool) -> None:
-    """Raise OutputError if something lies at `path` and may not be replaced."""
-    if not overwrite and path.exists() and (not path.is_dir() or any(path.iterdir())):
+    """Make sure that a new folder may appear at `path`.
+
+    Raises:
+        OutputError: Something is there and `overwrite` is false, or it is nothing that sentilora wrote: a file, a link,
+            or a folder of other things is never replaced.
+    """
+    if path.is_symlink() or (path.exists() and not path.is_dir()):
+        raise OutputError(f"{path} is a file or a link, and is never replaced: choose another place")
+    if not path.exists() or not any(path.iterdir()):
+        return
+    if not overwrite:
         raise OutputError(f"{path} exists already: choose another place, or pass --overwrite to replace it")
+    if not any((path / mark).is_file() for mark in _MARKS):
+        raise OutputError(f"{path} holds something that is not ours, and is never replaced: choose another place")
 
 
 @contextlib.contextmanager
@@ -219,6 +233,7 @@ def new_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
         OutputError: Something is there already and `overwrite` is false, or the place cannot be written.
     """
     refuse_existing(path, overwrite)
+    path = path.resolve()
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         temporary.mkdir(parents=True)
@@ -230,7 +245,11 @@ def new_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
         if path.exists():
             replaced = temporary.with_suffix(".old")
             path.rename(replaced)
-            temporary.rename(path)
+            try:
+                temporary.rename(path)
+            except OSError:
+                replaced.rename(path)
+                raise
             shutil.rmtree(replaced)
         else:
             temporary.rename(path)

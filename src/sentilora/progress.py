@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from types import TracebackType
@@ -43,7 +44,8 @@ class Progress:
         self._said_a_line = False
         self._bar: Optional[RichProgress] = None
         console = Console(file=sys.stderr)
-        if console.is_terminal:
+        self._quiet = logging.getLogger("sentilora").level > logging.INFO
+        if console.is_terminal and not self._quiet:
             self._bar = RichProgress(
                 TextColumn("{task.description}"),
                 BarColumn(bar_width=None),
@@ -81,7 +83,7 @@ class Progress:
             self._status = status
         if self._bar is not None:
             self._bar.update(self._task, advance=amount, status=self._status)
-        elif time.monotonic() >= self._next_line and self.done < self.total:
+        elif not self._quiet and time.monotonic() >= self._next_line and self.done < self.total:
             self._print_line()
 
     def _print_line(self) -> None:

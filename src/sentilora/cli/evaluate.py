@@ -11,7 +11,7 @@ import click
 import numpy as np
 
 from sentilora.analysis import evaluate as run_evaluation
-from sentilora.artifacts import kept_validation, write_file
+from sentilora.artifacts import kept_validation, open_model, write_file
 from sentilora.cli.options import base_option, device_option, labels_option
 from sentilora.cli.render import console, metrics_table
 from sentilora.config import DeviceChoice
@@ -24,7 +24,9 @@ from sentilora.tables import Columns, read_labelled
 @click.command(short_help="Measure a model on labelled texts.")
 @click.argument("path", metavar="PATH", type=click.Path(path_type=Path))
 @click.option(
-    "--data", metavar="DATA", help="Labelled texts, named as for train; by default a run's own validation texts."
+    "--data",
+    metavar="DATA",
+    help="Labelled texts, named as for train (bundled:test and imdb:test are test parts); by default a run's own.",
 )
 @click.option("--text-column", help="Column with the texts, if not under a usual name.")
 @click.option("--label-column", help="Column with the labels, if not under a usual name.")
@@ -50,6 +52,7 @@ def evaluate(
     sentilora evaluate runs/mine
     sentilora evaluate runs/mine --data held_out.csv --json
     """
+    open_model(path)
     source = data or kept_validation(path)
     if source is None:
         raise DataError(f"{path} keeps no validation texts: name labelled texts with --data")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Optional
 
@@ -13,7 +14,7 @@ import click
 from sentilora.cli.options import base_option, device_option, labels_option
 from sentilora.cli.render import console, predictions_table
 from sentilora.config import DeviceChoice
-from sentilora.errors import UserError
+from sentilora.errors import DataError, UserError
 from sentilora.inference import Classifier, Prediction
 from sentilora.tables import read_texts
 
@@ -58,14 +59,25 @@ def predict(
     if sys.stdout.isatty():
         console().print(predictions_table(list(predictions)))
     else:
+        _print_lines(predictions)
+
+
+def _print_lines(predictions: Iterable[Prediction]) -> None:
+    try:
         for prediction in predictions:
             click.echo(json.dumps(_as_object(prediction), ensure_ascii=False))
+    except BrokenPipeError:  # the reader, such as head, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _lines_of_stdin() -> Iterable[str]:
+def _lines_of_stdin() -> Iterator[str]:
     if sys.stdin.isatty():
         raise UserError("no texts: give some on the command line, name a --file, or pipe lines in")
-    return (line.rstrip("\r\n") for line in sys.stdin)
+    try:
+        for line in sys.stdin:
+            yield line.rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise DataError(f"standard input is not {error.encoding}: convert it") from None
 
 
 def _as_object(prediction: Prediction) -> dict[str, object]:

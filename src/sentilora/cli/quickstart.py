@@ -105,6 +105,8 @@ def _logits_of_fresh_process(model: Path, data: Path) -> Logits:
             [*command, "--logits", str(logits), "--json"], capture_output=True, text=True, check=False
         )
         if process.returncode != 0:
-            raise ParityError(f"a fresh process cannot evaluate {model}: {process.stderr.strip().splitlines()[-1]}")
+            raise ParityError(
+                f"a fresh process cannot evaluate {model}: {process.stderr.strip() or process.returncode}"
+            )
         result: Logits = np.load(logits, allow_pickle=False)
     return result

@@ -116,7 +116,7 @@ class Classifier:
             yield from self._predict(batch)
 
     def probabilities(self, logits: Logits) -> npt.NDArray[np.float64]:
-        """Calibrated probabilities, float64 [n, labels], of logits [n, labels]."""
+        """Probabilities, float64 [n, labels], of logits [n, labels] divided by the temperature."""
         scaled = logits.astype(np.float64) / self.temperature
         exponentials = np.exp(scaled - scaled.max(axis=1, keepdims=True))
         return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
@@ -136,7 +136,8 @@ class Classifier:
             for text, ids, row in zip(texts, encoded, self.probabilities(logits))
         ]
 
-    def _predict(self, texts: Sequence[str]) -> list[Prediction]:
+    def _predict(self, given: Iterable[str]) -> list[Prediction]:
+        texts = list(given)
         if not texts:
             return []
         encoded = self.encoder.encode(texts)

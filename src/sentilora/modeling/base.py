@@ -44,11 +44,12 @@ class Base:
         return self.reference.id if self.reference.revision is not None else str(self.folder.resolve())
 
 
-def find_base(name: str, notes: Notes) -> Base:
+def find_base(name: str, notes: Notes, revision: Optional[str] = None) -> Base:
     """Find a base by the name a user gives it.
 
     Args:
         name: `embedded`, a folder, or a Hub id; a folder of that name wins over the Hub.
+        revision: The Hub's commit to take; None takes the newest.
         notes: Told where the base was taken from, if that is not plain from its name.
 
     Raises:
@@ -57,15 +58,16 @@ def find_base(name: str, notes: Notes) -> Base:
     """
     if name == EMBEDDED:
         return Base(embedded_base(notes), BaseReference(id=EMBEDDED, sha256=EMBEDDED_SHA256))
-    folder, revision = Path(name).expanduser(), None
+    folder = Path(name).expanduser()
+    commit = None
     if not folder.is_dir():
-        folder = _fetch(name)
-        revision = folder.name
-    _refuse_other_architectures(folder)
+        folder = _fetch(name, revision)
+        commit = folder.name
+    refuse_other_architectures(folder)
     if not (folder / WEIGHTS).is_file():
         raise ModelError(f"base {name} has no {WEIGHTS}: pickled weights are not read; save it as safetensors")
-    identity = str(folder.resolve()) if revision is None else name
-    reference = BaseReference(id=identity, sha256=sha256_of(folder / WEIGHTS), revision=revision)
+    identity = str(folder.resolve()) if commit is None else name
+    reference = BaseReference(id=identity, sha256=sha256_of(folder / WEIGHTS), revision=commit)
     return Base(folder, reference)
 
 
@@ -122,14 +124,15 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     return tokenizer
 
 
-def _fetch(name: str) -> Path:
+def _fetch(name: str, revision: Optional[str]) -> Path:
     try:
-        return hub.fetch(name, _FILES)
+        return hub.fetch(name, _FILES, revision=revision)
     except hub.HubUnreachableError as error:
         raise HubError(f"{error}: use --base embedded, which needs no Hub, or --base with a folder") from None
 
 
-def _refuse_other_architectures(folder: Path) -> None:
+def refuse_other_architectures(folder: Path) -> None:
+    """Raise ModelError unless the folder's config is of a DistilBERT model."""
     try:
         kind = json.loads((folder / "config.json").read_text("utf-8")).get("model_type")
     except (OSError, ValueError):

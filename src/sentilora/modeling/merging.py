@@ -22,11 +22,11 @@ from sentilora.artifacts import (
     write_manifest,
 )
 from sentilora.config import DeviceChoice
-from sentilora.errors import ModelError
-from sentilora.modeling.base import find_base, transformers_silenced
+from sentilora.errors import ModelError, OutputError
+from sentilora.modeling.base import transformers_silenced
 from sentilora.modeling.cards import merged_readme
 from sentilora.modeling.devices import choose_device
-from sentilora.modeling.loading import load_adapter, load_merged, recorded_base
+from sentilora.modeling.loading import base_of, load_adapter, load_merged
 from sentilora.modeling.saving import MERGE_TOLERANCE, Parity, torch_predictor, write_tokenizer
 from sentilora.notes import Notes
 from sentilora.progress import Progress
@@ -65,9 +65,11 @@ def merge(
     if folder.kind != "adapter":
         raise ModelError(f"{folder.path} is a standalone model already: merge takes a run or an adapter")
     refuse_existing(target, overwrite)
+    if folder.path.resolve().is_relative_to(target.resolve()):
+        raise OutputError(f"{target} holds the adapter that is to be merged: choose another place")
     texts = read_labelled(kept_validation(path) or "bundled:test").texts
     notes = Notes()
-    encoder_base = find_base(base or recorded_base(folder), notes)
+    encoder_base = base_of(folder, base, notes)
     adapter = load_adapter(folder, encoder_base, choose_device(device, notes), notes)
     predictor = torch_predictor(adapter)
     token_ids = [text.ids for text in adapter.encoder.encode(texts)]

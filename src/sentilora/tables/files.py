@@ -22,9 +22,9 @@ def read_table(path: Path) -> pa.Table:
     if not path.is_file():
         raise DataError(f"no file at {path}")
     try:
-        if path.suffix == ".csv":
+        if path.suffix.lower() == ".csv":
             return _read_csv(path)
-        if path.suffix == ".parquet":
+        if path.suffix.lower() == ".parquet":
             return pyarrow.parquet.read_table(path)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path} cannot be read: {' '.join(str(error).split())}") from None

@@ -89,7 +89,7 @@ def labelled_from_table(table: pa.Table, columns: Columns, source: str) -> Label
         [texts[row] or "" for row in filled],
         labels,
         source,
-        groups=None if groups is None else [str(groups[row]) for row in filled],
+        groups=None if groups is None else [_group_key(groups[row], row) for row in filled],
         dropped=dropped,
     )
 
@@ -122,6 +122,9 @@ def find_column(table: pa.Table, named: Optional[str], usual: Sequence[str], rol
         DataError: There is no such column, with the columns that are there and the flag that names one.
     """
     present = ", ".join(table.column_names)
+    twice = {name for name in table.column_names if table.column_names.count(name) > 1}
+    if twice:
+        raise DataError(f"{source} has more than one column called {', '.join(sorted(twice))}: rename one")
     if named is not None:
         if named not in table.column_names:
             raise DataError(f"{source} has no column '{named}': it has {present}")
@@ -150,6 +153,11 @@ def text_values(table: pa.Table, name: str, source: str) -> list[Optional[str]]:
         raise DataError(f"column '{name}' of {source} holds {column.type}, not text")
     values: list[Optional[str]] = column.to_pylist()
     return values
+
+
+def _group_key(value: object, row: int) -> str:
+    """Rows without a group belong with no other row."""
+    return f"row {row} has no group" if value is None else str(value)
 
 
 def _label_ids(values: Sequence[object], rows: Sequence[int], name: str, source: str) -> list[int]:

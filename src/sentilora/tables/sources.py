@@ -23,6 +23,10 @@ def read_labelled(source: str, columns: Columns = USUAL_COLUMNS) -> LabelledText
     Raises:
         DataError: There is no such source, or it does not hold texts of both labels.
     """
+    if columns != USUAL_COLUMNS and (source.partition(":")[0] in ("bundled", "imdb") or Path(source).is_dir()):
+        raise DataError(
+            f"{source} has no columns to choose: --text-column, --label-column, --group-column are for files"
+        )
     if source in ("bundled", "bundled:test"):
         return read_bundled("test" if source.endswith(":test") else "train")
     if source in ("imdb", "imdb:test"):
@@ -32,9 +36,9 @@ def read_labelled(source: str, columns: Columns = USUAL_COLUMNS) -> LabelledText
         if holds_reviews(path):
             return read_aclimdb(path)
         raise DataError(f"{path} is not an aclImdb folder: it has no neg/ and pos/ inside, nor a train/ with them")
-    if path.suffix in SUFFIXES:
+    if path.suffix.lower() in SUFFIXES:
         return labelled_from_table(read_table(path), columns, str(path))
     endings = " or ".join(SUFFIXES)
     raise DataError(
-        f"no data called '{source}': name bundled, imdb, an aclImdb folder, or a file that ends in {endings}"
+        f"no data called '{source}': name bundled or imdb (or their :test part), an aclImdb folder, or a {endings} file"
     )

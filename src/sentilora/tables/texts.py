@@ -12,6 +12,8 @@ from sentilora.errors import DataError
 from sentilora.tables.files import SUFFIXES, read_table
 from sentilora.tables.labelled import TEXT_NAMES, LabelledTexts, find_column, text_values
 
+_OTHER_TABLES = (".gz", ".json", ".jsonl", ".ods", ".tsv", ".xls", ".xlsx", ".zst")
+
 
 def read_texts(path: Path, text_column: Optional[str] = None) -> list[str]:
     """Texts to classify: a column of a .csv or .parquet file, or the lines of any other file.
@@ -19,7 +21,7 @@ def read_texts(path: Path, text_column: Optional[str] = None) -> list[str]:
     Raises:
         DataError: The file is missing or not UTF-8, has no column of texts, or a row has no text.
     """
-    if path.suffix in SUFFIXES:
+    if path.suffix.lower() in SUFFIXES:
         table = read_table(path)
         name = find_column(table, text_column, TEXT_NAMES, "text", str(path))
         values = text_values(table, name, str(path))
@@ -27,8 +29,11 @@ def read_texts(path: Path, text_column: Optional[str] = None) -> list[str]:
         if len(texts) < len(values):
             raise DataError(f"{path}, row {values.index(None) + 1}: column '{name}' holds no text")
         return texts
+    if path.suffix.lower() in _OTHER_TABLES:
+        raise DataError(f"{path} is a table: save it as {' or '.join(SUFFIXES)}, or as plain text with one text a line")
     try:
-        return path.read_text("utf-8").splitlines()
+        with path.open(encoding="utf-8", newline=None) as file:
+            return [line.rstrip("\n") for line in file]  # str.splitlines would also split at U+0085
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 (byte {error.start}): convert it") from None
     except OSError as error:

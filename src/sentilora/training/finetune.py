@@ -142,19 +142,23 @@ def _read(config: TrainConfig, notes: Notes) -> Split:
         split = split_labelled(data, config.validation_fraction, config.seed)
     else:
         split = Split(data, read_labelled(config.validation, Columns(config.text_column, config.label_column)))
-        leaked = len(set(split.train.texts) & set(split.validation.texts))
-        if leaked:
-            notes.say(f"{leaked:,} of the validation texts are training texts too: the validation flatters")
-    return Split(
+    split = Split(
         subset(split.train, config.limit, config.seed),
         subset(split.validation, config.validation_limit, config.seed),
     )
+    leaked = len(set(split.train.texts) & set(split.validation.texts))
+    if leaked:
+        notes.say(f"{leaked:,} of the validation texts are training texts too: the validation flatters")
+    return split
 
 
 def _fit(trainer: LoraTrainer) -> float:
     """Train; returns the seconds spent in steps."""
     started = time.monotonic()
-    trainer.train()
+    try:
+        trainer.train()
+    finally:
+        trainer.progress_bar.close()
     seconds = time.monotonic() - started - trainer.validation_seconds
     trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)  # what answers from now on is fp32
     trainable = (parameter for parameter in trainer.model.parameters() if parameter.requires_grad)

@@ -51,12 +51,15 @@ class LoraTrainer(Trainer):  # type: ignore[misc]
         validation_seconds: Time spent validating.
     """
 
-    def __init__(self, predictor: TorchPredictor, validation: EncodedSplit, **arguments: Any) -> None:
-        super().__init__(model=predictor.model, data_collator=collate, **arguments)
+    def __init__(
+        self, predictor: TorchPredictor, validation: EncodedSplit, progress_bar: ProgressBar, **arguments: Any
+    ) -> None:
+        super().__init__(model=predictor.model, data_collator=collate, callbacks=[progress_bar], **arguments)
         self.control: Any
         self.predictor = predictor
         self.validation = validation
         self.metric = SentimentMetric()
+        self.progress_bar = progress_bar
         self.validation_logits: npt.NDArray[np.float32] = np.empty((0, predictor.labels), np.float32)
         self.history: list[dict[str, float]] = []
         self.validation_seconds = 0.0
@@ -127,8 +130,8 @@ class ProgressBar(TrainerCallback):  # type: ignore[misc]
         """Say why the bar stands still."""
         self.progress.advance(0, "validating")
 
-    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Close the bar."""
+    def close(self) -> None:
+        """Close the bar, however the training ended."""
         self.progress.__exit__(None, None, None)
 
 
@@ -162,14 +165,15 @@ def build_trainer(
         disable_tqdm=True,
         **_group_by_length(),
     )
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # several would be DataParallel, and batch_size would mean texts a GPU
     dataset = Dataset.from_dict({"input_ids": train.token_ids, "labels": train.labels})
     trainer = LoraTrainer(
         predictor,
         validation,
+        ProgressBar(len(train.texts), config),
         args=arguments,
         train_dataset=dataset,
         eval_dataset=Dataset.from_dict({"labels": validation.labels}),
-        callbacks=[ProgressBar(len(train.texts), config)],
     )
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)
