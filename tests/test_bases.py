@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,7 @@ import torch
 from transformers import AutoModel, BertModel, DistilBertModel
 
 from conftest import make_base
+from hub_server import hub_stand_in
 from sentilora.errors import HubError, ModelError
 from sentilora.modeling import embedded
 from sentilora.modeling.base import find_base
@@ -87,3 +91,34 @@ def test_a_folder_is_a_base_if_it_is_a_distilbert_in_safetensors(tmp_path: Path,
     (folder / "config.json").write_text('{"model_type": "gpt2"}', "utf-8")
     with pytest.raises(ModelError, match="'gpt2' model"):
         find_base(str(folder), Notes())
+
+
+def test_without_the_package_the_hubs_copy_is_taken_and_verified(tmp_path: Path) -> None:
+    """In a process of its own: huggingface_hub reads its endpoint once, when it is imported."""
+    published = tmp_path / "published"
+    published.mkdir()
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        shutil.copyfile(PACKAGE / name, published / name)
+    script = (
+        "import sys; from sentilora.modeling import embedded; from sentilora.notes import Notes\n"
+        "embedded._PACKAGE = 'a_package_nobody_has'; notes = Notes()\n"
+        "print(embedded.embedded_base(notes)); print(*notes)"
+    )
+
+    def fetch(cache: str) -> subprocess.CompletedProcess[str]:
+        places = {"HF_HOME": str(tmp_path / cache / "hub"), "SENTILORA_CACHE": str(tmp_path / cache / "own")}
+        environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0", **places}
+        command = [sys.executable, "-c", script]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+
+    with hub_stand_in({"models/sentence-transformers/all-MiniLM-L6-v2": published}) as hub:
+        taken = fetch("first")
+        with (published / "model.safetensors").open("r+b") as file:
+            file.seek(-1, 2)
+            file.write(b"\xff")
+        tampered = fetch("second")
+    assert taken.returncode == 0, taken.stderr
+    folder, note = taken.stdout.splitlines()
+    assert "from the Hub" in note
+    assert (Path(folder) / "model.safetensors").is_file()
+    assert "is not the published embedded base" in tampered.stderr
