@@ -52,9 +52,9 @@ def evaluate(
     sentilora evaluate runs/mine
     sentilora evaluate runs/mine --data held_out.csv --json
     """
-    open_model(path)
     source = data or kept_validation(path)
     if source is None:
+        open_model(path)  # a folder that is not there, or no model, is the better thing to say
         raise DataError(f"{path} keeps no validation texts: name labelled texts with --data")
     table = read_labelled(source, Columns(text_column, label_column))
     classifier = Classifier.load(path, base=base, device=device, labels=labels)

@@ -122,9 +122,6 @@ def find_column(table: pa.Table, named: Optional[str], usual: Sequence[str], rol
         DataError: There is no such column, with the columns that are there and the flag that names one.
     """
     present = ", ".join(table.column_names)
-    twice = {name for name in table.column_names if table.column_names.count(name) > 1}
-    if twice:
-        raise DataError(f"{source} has more than one column called {', '.join(sorted(twice))}: rename one")
     if named is not None:
         if named not in table.column_names:
             raise DataError(f"{source} has no column '{named}': it has {present}")

@@ -21,7 +21,8 @@ def read_texts(path: Path, text_column: Optional[str] = None) -> list[str]:
     Raises:
         DataError: The file is missing or not UTF-8, has no column of texts, or a row has no text.
     """
-    if path.suffix.lower() in SUFFIXES:
+    suffix = path.suffix.lower()
+    if suffix in SUFFIXES:
         table = read_table(path)
         name = find_column(table, text_column, TEXT_NAMES, "text", str(path))
         values = text_values(table, name, str(path))
@@ -29,7 +30,7 @@ def read_texts(path: Path, text_column: Optional[str] = None) -> list[str]:
         if len(texts) < len(values):
             raise DataError(f"{path}, row {values.index(None) + 1}: column '{name}' holds no text")
         return texts
-    if path.suffix.lower() in _OTHER_TABLES:
+    if suffix in _OTHER_TABLES:
         raise DataError(f"{path} is a table: save it as {' or '.join(SUFFIXES)}, or as plain text with one text a line")
     try:
         with path.open(encoding="utf-8", newline=None) as file:
