@@ -77,4 +77,5 @@ def reviews_csv(tmp_path_factory: pytest.TempPathFactory, reviews: LabelledTexts
 def run(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path, reviews_csv: Path) -> sentilora.Run:
     """A finished training on the tiny base. Do not change its folder: copy it."""
     output = tmp_path_factory.mktemp("runs") / "tiny"
-    return sentilora.train(base=str(tiny_base), data=str(reviews_csv), output=output, epochs=2, max_length=64)
+    settings = {"base": str(tiny_base), "data": str(reviews_csv), "epochs": 2, "max_length": 64, "precision": "fp32"}
+    return sentilora.train(output=output, **settings)

@@ -12,6 +12,8 @@ from sentilora.notes import Notes
     ("device", "choice", "precision"),
     [
         (Device("cpu"), "auto", "fp32"),
+        (Device("cpu", has_bf16=True), "auto", "bf16"),
+        (Device("cpu", has_bf16=True), "fp32", "fp32"),
         (Device("mps"), "auto", "fp32"),
         (Device("cuda", 6), "auto", "fp16"),
         (Device("cuda", 7), "auto", "fp16"),  # a T4: PyTorch would say it supports bf16

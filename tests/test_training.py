@@ -78,8 +78,10 @@ def test_the_same_seed_gives_the_same_adapter(tmp_path: Path, run: sentilora.Run
     assert all(np.array_equal(first[name], second[name]) for name in first)
 
 
-def test_bf16_training_answers_in_fp32(tmp_path: Path, run: sentilora.Run) -> None:
-    half = sentilora.train(msgspec.structs.replace(run.config, precision="bf16"), output=tmp_path / "half")
+@pytest.mark.parametrize("batching", ["packed", "padded"])
+def test_bf16_training_answers_in_fp32(tmp_path: Path, run: sentilora.Run, batching: str) -> None:
+    config = msgspec.structs.replace(run.config, precision="bf16", batching=batching)
+    half = sentilora.train(config, output=tmp_path / "half")
     assert half.record.precision == "bf16"
     assert half.record.reload_difference <= 1e-5
     reloaded = sentilora.Classifier.load(half.folder)("A fine film.")

@@ -22,7 +22,9 @@ from sentilora.errors import ConfigError
 Truncation = Literal["head", "tail", "head+tail"]
 DeviceChoice = Literal["auto", "cpu", "cuda", "mps"]
 PrecisionChoice = Literal["auto", "fp32", "bf16", "fp16"]
+BatchingChoice = Literal["auto", "packed", "padded"]
 _AtLeastTwo = Annotated[int, Meta(ge=2)]
+_LearningRate = Annotated[float, Meta(gt=0, le=1)]
 
 
 class LoraSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -75,11 +77,17 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     epochs: Annotated[int, Meta(ge=1, le=1000, description="Passes over the training texts.")] = 4
     batch_size: Annotated[int, Meta(ge=1, le=65536, description="Texts in one optimiser step.")] = 16
     learning_rate: Annotated[float, Meta(gt=0, le=1, description="Peak learning rate of AdamW.")] = 1e-3
+    head_learning_rate: Annotated[
+        Optional[_LearningRate], Meta(description="Peak learning rate of the head, if not the adapter's.")
+    ] = None
     weight_decay: Annotated[float, Meta(ge=0, lt=1, description="Decoupled weight decay of AdamW.")] = 0.0
     warmup: Annotated[float, Meta(ge=0, lt=1, description="Share of the steps over which the rate rises.")] = 0.0
     schedule: Annotated[
         Literal["linear", "cosine", "constant"], Meta(description="How the learning rate falls after the warm-up.")
     ] = "linear"
+    label_smoothing: Annotated[
+        float, Meta(ge=0, lt=1, description="Share of each label's weight that is spread over all labels.")
+    ] = 0.0
     max_length: Annotated[int, Meta(ge=8, le=512, description="Most tokens of a text, [CLS] and [SEP] included.")] = 256
     truncation: Annotated[
         Truncation, Meta(description="What is kept of a longer text: its head, its tail, or 1/4 head + 3/4 tail.")
@@ -92,6 +100,13 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     )
     precision: Annotated[
         PrecisionChoice, Meta(description="Arithmetic of the forward and backward pass; auto suits the device.")
+    ] = "auto"
+    batching: Annotated[
+        BatchingChoice,
+        Meta(
+            description="How the texts of a step share it: packed end to end, or padded and grouped by length; "
+            "auto packs on the CPU."
+        ),
     ] = "auto"
     seed: Annotated[int, Meta(ge=0, lt=2**32, description="Seed of the split, the subset, the head and the order.")] = 0
 

@@ -29,8 +29,9 @@ from sentilora.errors import ConfigError, SentiloraError
 from sentilora.inference import Classifier
 from sentilora.labels import SENTIMENT
 from sentilora.modeling.base import find_base, load_pretrained, load_tokenizer
-from sentilora.modeling.devices import choose_device, choose_precision
+from sentilora.modeling.devices import choose_batching, choose_device, choose_precision
 from sentilora.modeling.lora import attach_lora, count_parameters
+from sentilora.modeling.packed import packable
 from sentilora.modeling.predictor import TorchPredictor
 from sentilora.modeling.saving import save_adapter
 from sentilora.notes import Notes
@@ -92,10 +93,14 @@ def train(
         )
     model = attach_lora(pretrained, config.lora)
     trained, total = count_parameters(model)
-    _logger.info(f"model: {base.reference.id}, {trained:,} of {total:,} parameters trained; {device.type}, {precision}")
+    batching = choose_batching(config.batching, packable(model), device, precision, notes)
+    _logger.info(
+        f"model: {base.reference.id}, {trained:,} of {total:,} parameters trained; "
+        f"{device.type}, {precision}, {batching}"
+    )
     predictor = TorchPredictor(model, device, len(SENTIMENT))
     with new_folder(folder, overwrite) as temporary:
-        trainer = build_trainer(predictor, training, validation, config, device, precision, temporary)
+        trainer = build_trainer(predictor, training, validation, config, device, precision, batching, temporary)
         seconds = _fit(trainer)
         metrics = ClassificationMetrics.of(validation.labels, trainer.validation_logits.argmax(axis=1))
         manifest = Manifest(
@@ -117,6 +122,7 @@ def train(
             encoding=str(encoding),
             device=device.type,
             precision=precision,
+            batching=batching,
             trained_parameters=trained,
             total_parameters=total,
             epochs=tuple(EpochScores(epoch=number, **scores) for number, scores in enumerate(trainer.history, start=1)),

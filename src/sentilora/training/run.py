@@ -39,6 +39,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
         encoding: Share of truncated texts and of unknown tokens among the training texts, in one line.
         device: Where it was trained.
         precision: Of the forward and backward pass.
+        batching: How the texts of a step shared it.
         trained_parameters: How many parameters were trained.
         total_parameters: How many there are, those included.
         epochs: Validation after each epoch.
@@ -57,6 +58,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     encoding: str
     device: str
     precision: str
+    batching: str
     trained_parameters: int
     total_parameters: int
     epochs: tuple[EpochScores, ...]
