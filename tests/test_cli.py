@@ -9,12 +9,14 @@ import sys
 from pathlib import Path
 from typing import Optional
 
+import openpyxl
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
 import sentilora
 from hub_server import COMMIT, hub_stand_in
+from sentilora.config import load_config, recipe_names
 
 
 def sentilora_command(
@@ -116,6 +118,8 @@ def test_the_quickstart_trains_proves_and_classifies(tmp_path: Path) -> None:
         (("train", "--base", "nobody/nothing", "--data", "bundled"), "--base embedded"),
         (("train", "--base", "embedded"), "--data bundled"),
         (("train", "--epochs", "0"), "error: setting 'epochs': expected `int` >= 1"),
+        (("train", "--data", "bundled", "--label-map", "3"), "error: '3' has no VALUE= before it"),
+        (("train", "--base", "embedded", "--data", "bundled", "--label-map", "a=pos,b=neg"), "no labels to map"),
         (("train", "--epochs", "x"), "'x' is not a valid integer"),
         (("evaluate", "nothing"), "error: no folder at nothing"),
         (("merge", "nothing"), "error: no folder at nothing"),
@@ -144,17 +148,48 @@ def test_doctor_says_what_is_there_and_what_is_not() -> None:
     assert "not reachable at http://127.0.0.1:9" in sentilora_command("doctor", environment=nowhere).stdout
 
 
-def test_recipes_are_listed_and_printed() -> None:
-    assert "quickstart" in sentilora_command("recipes").stdout.split()
+def test_recipes_are_listed_printed_and_copied(tmp_path: Path) -> None:
+    listed = sentilora_command("recipes").stdout
+    for name in recipe_names():
+        assert name in listed.split()
+    assert "The tutorials' setting: 1,000 IMDb reviews" in listed
     assert "base: embedded" in sentilora_command("recipes", "quickstart").stdout
+    copied = sentilora_command("recipes", "imdb-small", "-o", "mine.yaml", cwd=tmp_path)
+    assert copied.returncode == 0, copied.stderr
+    assert load_config(str(tmp_path / "mine.yaml")) == load_config("imdb-small")
+    again = sentilora_command("recipes", "best", "-o", "mine.yaml", cwd=tmp_path)
+    assert (again.returncode, again.stderr) == (2, "error: mine.yaml exists already: choose another name\n")
+
+
+def test_star_ratings_from_excel_to_an_adapter(tmp_path: Path, tiny_base: Path) -> None:
+    workbook = openpyxl.Workbook()
+    workbook.active.append(["Review Text", "Stars"])
+    for n in range(40):
+        workbook.active.append([f"film {n} was {('bad', 'meh', 'good')[n % 3]}", (1, 3, 5)[n % 3]])
+    workbook.active.append(["👍👍👍", 5])
+    workbook.active.append([None, 5])
+    workbook.save(tmp_path / "stars.xlsx")
+    stars = ("--data", "stars.xlsx", "--label-map", "1-2=negative,4-5=positive")
+    trained = sentilora_command("train", "--base", tiny_base, *stars, "--epochs", 1, "-o", "run", cwd=tmp_path)
+    assert trained.returncode == 0, trained.stderr
+    record = json.loads((tmp_path / "run/metrics.json").read_text("utf-8"))
+    for said in ("labels that the map leaves out (3)", "no text in column 'Review Text'"):
+        assert said in record["training"]
+        assert said in trained.stderr
+    assert any("no word that the base knows" in record[part] for part in ("training", "validation"))
+    assert "labels read as 1-2 = negative, 4-5 = positive" in record["notes"]
+    assert record["split"].startswith("18.") or record["split"].startswith("2")
+    measured = sentilora_command("evaluate", "run", *stars, "--json", cwd=tmp_path)
+    assert json.loads(measured.stdout)["n"] == 28
+    assert sentilora_command("evaluate", "run", "--data", "stars.xlsx", cwd=tmp_path).returncode == 2
 
 
 def test_base_and_data_come_from_the_hub(tmp_path: Path, tiny_base: Path) -> None:
     """Everything by Hub ids: the default base and the IMDb reviews, then offline from the cache."""
-    dataset = tmp_path / "imdb" / "plain_text"
+    dataset = tmp_path / "imdb" / "plain_text" / "train"
     dataset.mkdir(parents=True)
     rows = {"text": [f"film {n} was {('bad', 'good')[n % 2]}" for n in range(60)], "label": [n % 2 for n in range(60)]}
-    pa.parquet.write_table(pa.table(rows), dataset / "train-00000-of-00001.parquet")
+    pa.parquet.write_table(pa.table(rows), dataset / "0000.parquet")
     repositories = {"models/distilbert-base-uncased": tiny_base, "datasets/stanfordnlp/imdb": tmp_path / "imdb"}
     with hub_stand_in(repositories) as hub:
         online = {"HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path / "cache")}

@@ -41,7 +41,7 @@ def test_overrides_win_over_the_recipe_and_the_rest_stays() -> None:
 
 
 def test_every_packaged_recipe_loads() -> None:
-    assert "quickstart" in recipe_names()
+    assert {"quickstart", "imdb-small", "imdb", "best"} <= set(recipe_names())
     for name in recipe_names():
         assert isinstance(load_config(name), TrainConfig)
 
@@ -61,6 +61,14 @@ def test_a_wrong_setting_is_named(settings: dict[str, object], message: str) -> 
     with pytest.raises(ConfigError) as caught:
         load_config(overrides=settings)
     assert str(caught.value) == message
+
+
+def test_a_label_map_is_replaced_as_a_whole_and_may_have_numbers_for_keys(tmp_path: Path) -> None:
+    path = tmp_path / "stars.yaml"
+    path.write_text("label_map: {1: negative, 4-5: positive}\n", "utf-8")
+    assert load_config(str(path)).label_map == {"1": "negative", "4-5": "positive"}
+    other = {"no": "negative", "yes": "positive"}
+    assert load_config(str(path), {"label_map": other}).label_map == other
 
 
 @pytest.mark.parametrize("content", ["- a list", "a: b: c", "just text"])
@@ -89,6 +97,6 @@ def test_each_setting_has_a_flag_a_type_and_a_sentence() -> None:
     assert {"--lora-target-modules", "--group-column", "--seed"} <= {setting.flag for setting in settings}
     assert len({setting.flag for setting in settings}) == len(settings)
     for setting in settings:
-        assert setting.kind in (int, float, str, tuple)
+        assert setting.kind in (int, float, str, tuple, dict)
         assert setting.description.endswith(".")
         assert yaml.safe_dump(list(setting.default) if setting.kind is tuple else setting.default)

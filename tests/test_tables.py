@@ -56,9 +56,13 @@ def test_the_official_folder(tmp_path: Path) -> None:
         ("", "cannot be read: Empty CSV file"),
         ("text,label\n", "holds no rows with a text"),
         ("words,label\na,0\n", "no column for the texts (it has words, label): name it with --text-column"),
-        ("text,stars\na,0\n", "no column for the labels (it has text, stars): name it with --label-column"),
+        ("text,moons\na,0\n", "no column for the labels (it has text, moons): name it with --label-column"),
         ("text,label\ngood,1\nbad,0\nhm,maybe\n", "row 3, column 'label': 'maybe' is not a label"),
-        ("text,label\ngood,1\nbad,\n", "row 2, column 'label': 'None' is not a label"),
+        ("text,stars\ngood,5\nbad,1\n", "row 1, column 'stars': '5' is not a label; use 0/1"),
+        ("text,stars\ngood,5\nbad,1\n", 'say what is what, such as --label-map "1-2=negative,4-5=positive"'),
+        ("text,label\ngood,1\nbad,\n", "holds only positive texts"),
+        (f"text,label\ngood,1\n{'bad ' * 2_600_000},0\n", "row 2: column 'text' holds a text of 10,4"),
+        (f"text,label\ngood,{'x' * 100}\n", f"'{'x' * 40}' is not a label"),
         ("text,label\ngood,1\nfine,1\n", "holds only positive texts: both labels are needed"),
         ("text,label\n1,1\n2,0\n", "column 'text' of"),
         ("text,label\na,b,c\n", "cannot be read"),
@@ -75,9 +79,12 @@ def test_bad_input_is_one_clear_line(tmp_path: Path, content: str, message: str)
 
 
 def test_bytes_that_are_not_utf8_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_bytes(b"text,label\ncaf\xe9,1\nbad,0\n")
-    with pytest.raises(DataError, match="UTF"):
+    (tmp_path / "a.csv").write_bytes(b"text,label\nbad,0\ncaf\xe9,1\n")
+    with pytest.raises(DataError, match="row 2: column 'text' is not UTF-8 text: save it as UTF-8"):
         read_labelled(str(tmp_path / "a.csv"))
+    (tmp_path / "a.jsonl").write_bytes(b'{"text": "bad", "label": 0}\n{"text": "caf\xe9", "label": 1}\n')
+    with pytest.raises(DataError, match="UTF"):
+        read_labelled(str(tmp_path / "a.jsonl"))
     (tmp_path / "lines.txt").write_bytes(b"good\ncaf\xe9\n")
     with pytest.raises(DataError, match=r"lines\.txt is not UTF-8 \(byte 8\)"):
         read_texts(tmp_path / "lines.txt")
@@ -150,7 +157,9 @@ def test_rows_without_a_group_belong_with_no_other(tmp_path: Path) -> None:
 
 
 def test_columns_are_for_files(tmp_path: Path) -> None:
-    for source in ("bundled", "bundled:test", "imdb", str(tmp_path)):
+    for label in ("neg", "pos"):
+        (tmp_path / label).mkdir()
+    for source in ("bundled", "bundled:test", str(tmp_path)):
         with pytest.raises(DataError, match="are for files"):
             read_labelled(source, Columns(group="domain"))
 
@@ -160,9 +169,9 @@ def test_lines_end_where_people_end_them(tmp_path: Path) -> None:
     assert read_texts(tmp_path / "a.txt") == ["good\x85 film\u2028so good", "bad\x0c one"]
 
 
-@pytest.mark.parametrize("name", ["a.tsv", "a.JSONL", "a.xlsx", "a.csv.gz"])
+@pytest.mark.parametrize("name", ["a.JSON", "a.xls", "a.txt.gz"])
 def test_a_table_is_not_taken_for_lines(tmp_path: Path, name: str) -> None:
-    with pytest.raises(DataError, match="is a table"):
+    with pytest.raises(DataError, match="tables end in"):
         read_texts(Path(write(tmp_path / name, "text\tlabel\n")))
 
 

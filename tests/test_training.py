@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +17,7 @@ from transformers import DistilBertConfig, DistilBertModel
 import sentilora
 from sentilora.analysis import ClassificationMetrics, evaluate
 from sentilora.config import load_config
-from sentilora.errors import ConfigError, OutputError, SentiloraError
+from sentilora.errors import ConfigError, DataError, OutputError, SentiloraError
 from sentilora.tables import Columns, read_labelled, split_labelled
 from sentilora.training.metric import SentimentMetric
 
@@ -69,6 +70,26 @@ def test_training_learns(tmp_path: Path, tiny_base: Path) -> None:
     assert run.metrics.accuracy > 0.95
     assert run.record.epochs[-1].loss < run.record.epochs[0].loss
     assert run.classifier("the film number 99 was lovely").label == "positive"
+
+
+def test_a_data_frame_is_trained_on(tmp_path: Path, run: sentilora.Run) -> None:
+    frame = pd.read_csv(run.config.data)
+    ours = sentilora.train(run.config, data=frame, output=tmp_path / "frame")
+    assert ours.config.data == "a table from Python"
+    assert np.array_equal(ours.validation_logits, run.validation_logits)
+    with pytest.raises(DataError, match="no data called 'a table from Python'"):
+        sentilora.train(load_config(str(tmp_path / "frame/config.yaml")), output=tmp_path / "again")
+
+
+def test_texts_of_which_no_word_is_known_are_left_out_and_counted(tmp_path: Path, run: sentilora.Run) -> None:
+    frame = pd.read_csv(run.config.data)
+    odd = pd.DataFrame({"id": [1, 2, 3], "Review": ["😀😀", "\x01\x02", "\u200b"], "Sentiment": ["pos", "neg", "neg"]})
+    settings = {"base": run.config.base, "epochs": 1, "validation": frame}
+    ours = sentilora.train(data=pd.concat([frame, odd]), output=tmp_path / "run", **settings)
+    assert ours.record.training.endswith("3 rows dropped: no word that the base knows")
+    answer = ours.classifier("😀")
+    assert answer.label in ("negative", "positive")
+    assert any("holds no word that the model knows" in note for note in ours.classifier.notes)
 
 
 def test_the_same_seed_gives_the_same_adapter(tmp_path: Path, run: sentilora.Run) -> None:

@@ -15,13 +15,16 @@ from sentilora._version import __version__
 if TYPE_CHECKING:
     from sentilora.analysis import Evaluation, evaluate
     from sentilora.inference import Classifier, Prediction
+    from sentilora.labels import LabelMap
     from sentilora.modeling.merging import merge
-    from sentilora.tables import read_labelled
+    from sentilora.tables import Columns, read_labelled
     from sentilora.training import Run, train
 
 __all__ = [
     "Classifier",
+    "Columns",
     "Evaluation",
+    "LabelMap",
     "Prediction",
     "Run",
     "__version__",
@@ -33,7 +36,9 @@ __all__ = [
 
 _HOMES = {
     "Classifier": "sentilora.inference",
+    "Columns": "sentilora.tables",
     "Evaluation": "sentilora.analysis",
+    "LabelMap": "sentilora.labels",
     "Prediction": "sentilora.inference",
     "Run": "sentilora.training",
     "evaluate": "sentilora.analysis",

@@ -23,6 +23,8 @@ Truncation = Literal["head", "tail", "head+tail"]
 DeviceChoice = Literal["auto", "cpu", "cuda", "mps"]
 PrecisionChoice = Literal["auto", "fp32", "bf16", "fp16"]
 BatchingChoice = Literal["auto", "packed", "padded"]
+MAX_CHARACTERS = 1_000_000  # of one text; a longer one is refused rather than read to its end for 512 tokens
+
 _AtLeastTwo = Annotated[int, Meta(ge=2)]
 _LearningRate = Annotated[float, Meta(gt=0, le=1)]
 
@@ -50,7 +52,10 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ] = "distilbert-base-uncased"
     data: Annotated[
         str,
-        Meta(description="Training data: 'bundled', 'imdb', an aclImdb folder, or a .csv or .parquet file."),
+        Meta(
+            description="Training data: 'bundled', 'imdb', an aclImdb folder, a .csv, .tsv, .jsonl, .parquet or .xlsx "
+            "file, or a data set of the Hub as owner/name[/config][:split]."
+        ),
     ] = "imdb"
     validation: Annotated[
         Optional[str],
@@ -63,6 +68,12 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     label_column: Annotated[Optional[str], Meta(description="Column with the labels, if not under a usual name.")] = (
         None
     )
+    label_map: Annotated[
+        Optional[dict[str, str]],
+        Meta(
+            description="What the labels mean, such as '1-2=negative,4-5=positive'; rows with other labels are dropped."
+        ),
+    ] = None
     group_column: Annotated[
         Optional[str],
         Meta(description="Rows that share a value here (a film, a customer) stay on one side of the split."),
@@ -117,7 +128,7 @@ class Setting:
 
     Attributes:
         path: Keys from the top of the configuration, such as `("lora", "rank")`.
-        kind: The Python type of a value: `int`, `float`, `str` or `tuple`.
+        kind: The Python type of a value: `int`, `float`, `str`, `tuple` or `dict`.
         choices: The only values allowed, if there are such.
         default: The value when nothing is said.
         description: One sentence.
@@ -179,6 +190,8 @@ def load_config(recipe: Optional[str] = None, overrides: Optional[Mapping[str, A
     settings = _read_recipe(recipe) if recipe is not None else {}
     _overlay(settings, overrides or {})
     _refuse_unknown(settings, TrainConfig)
+    if isinstance(settings.get("label_map"), Mapping):  # YAML reads 1 as a number, and 1-2 as a text
+        settings["label_map"] = {str(value): meaning for value, meaning in settings["label_map"].items()}
     try:
         return msgspec.convert(settings, TrainConfig)
     except msgspec.ValidationError as error:
@@ -220,8 +233,8 @@ def _read_recipe(recipe: str) -> dict[str, Any]:
 
 def _overlay(settings: dict[str, Any], overrides: Mapping[str, Any]) -> None:
     for name, value in overrides.items():
-        if isinstance(value, Mapping) and isinstance(settings.get(name, {}), dict):
-            _overlay(settings.setdefault(name, {}), value)
+        if name == "lora" and isinstance(value, Mapping) and isinstance(settings.get(name, {}), dict):
+            settings[name] = {**settings.get(name, {}), **value}
         else:
             settings[name] = value
 

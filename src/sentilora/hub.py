@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import logging
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, Optional
 
-from huggingface_hub import snapshot_download
+from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -17,6 +19,8 @@ from huggingface_hub.errors import (
 )
 
 from sentilora.errors import HubError
+
+_logger = logging.getLogger("sentilora")
 
 
 class HubUnreachableError(HubError):
@@ -46,8 +50,32 @@ def fetch(
         HubError: There is no such repository or revision, or it may not be read.
     """
     address = f"{'datasets/' if kind == 'dataset' else ''}{repository}"
+    with _in_one_line(address, revision):
+        return Path(snapshot_download(repository, repo_type=kind, revision=revision, allow_patterns=list(patterns)))
+
+
+def dataset_files(repository: str, revision: str) -> list[str]:
+    """Names of the files of a data set; where the Hub cannot be reached, of those in the local cache.
+
+    Raises:
+        HubUnreachableError: The Hub cannot be reached and nothing of it is cached.
+        HubError: There is no such data set or revision, or it may not be read.
+    """
     try:
-        folder = snapshot_download(repository, repo_type=kind, revision=revision, allow_patterns=list(patterns))
+        with _in_one_line(f"datasets/{repository}", revision):
+            siblings = HfApi().dataset_info(repository, revision=revision).siblings or []
+        return [sibling.rfilename for sibling in siblings]
+    except HubUnreachableError:
+        folder = fetch(repository, [], kind="dataset", revision=revision)
+        _logger.info(f"the Hub cannot be reached: taking what is cached of {repository}")
+        return [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
+
+
+@contextlib.contextmanager
+def _in_one_line(address: str, revision: Optional[str]) -> Iterator[None]:
+    """Whatever the Hub's client raises, as one of our errors."""
+    try:
+        yield
     except GatedRepoError:
         raise HubError(
             f"'{address}' is gated on the Hub: accept its terms there, then log in with `hf auth login`"
@@ -61,4 +89,3 @@ def fetch(
     except (HfHubHTTPError, OSError) as error:
         first_line = str(error).splitlines()[0]
         raise HubUnreachableError(f"the Hub did not deliver '{address}' ({first_line})") from None
-    return Path(folder)

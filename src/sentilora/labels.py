@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Optional
+
+from sentilora.errors import ConfigError
 
 _NAMES_OF_VALUES = {
     "0": 0,
@@ -45,6 +49,8 @@ class Labels:
         return cls(tuple(f"LABEL_{index}" for index in range(count)))
 
 
+_RANGE = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*-\s*(-?\d+(?:\.\d+)?)\s*")
+
 SENTIMENT = Labels(("negative", "positive"))
 
 
@@ -57,6 +63,60 @@ def sentiment_id(value: object) -> Optional[int]:
     Returns:
         0 for negative, 1 for positive, None for anything else.
     """
-    if isinstance(value, float) and math.isfinite(value) and value.is_integer():
-        value = int(value)
-    return _NAMES_OF_VALUES.get(str(value).strip().casefold())
+    return _NAMES_OF_VALUES.get(_folded(value))
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """The user's own reading of a label column, such as star ratings.
+
+    Attributes:
+        values: Label ids by value, folded.
+        ranges: Label ids by lowest and highest number, both included.
+    """
+
+    values: Mapping[str, int]
+    ranges: tuple[tuple[float, float, int], ...]
+
+    @classmethod
+    def parse(cls, mapping: Mapping[str, str]) -> LabelMap:
+        """Read `{"1-2": "negative", "4-5": "positive", "great": "positive"}`; single values win over ranges.
+
+        Raises:
+            ConfigError: A meaning is neither negative nor positive, or only one of them is there.
+        """
+        values: dict[str, int] = {}
+        ranges: list[tuple[float, float, int]] = []
+        for written, meaning in mapping.items():
+            label = sentiment_id(meaning)
+            if label is None:
+                raise ConfigError(f"setting 'label_map': '{written}={meaning}': a value means negative or positive")
+            numbers = _RANGE.fullmatch(written)
+            if numbers:
+                ranges.append((float(numbers[1]), float(numbers[2]), label))
+            else:
+                values[_folded(written)] = label
+        if {*values.values(), *(label for _, _, label in ranges)} != {0, 1}:
+            raise ConfigError("setting 'label_map': say which values are negative and which are positive")
+        return cls(values, tuple(ranges))
+
+    def label_id(self, value: object) -> Optional[int]:
+        """0 or 1 for a value that is mapped, None for any other."""
+        folded = _folded(value)
+        if folded in self.values:
+            return self.values[folded]
+        try:
+            number = float(folded)
+        except ValueError:
+            return None
+        return next((label for low, high, label in self.ranges if low <= number <= high), None)
+
+
+def _folded(value: object) -> str:
+    """A value as text in one spelling: 4, 4.0 and " 4 " are equal, and so are "Pos" and "pos"."""
+    text = str(value).strip().casefold()
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return str(int(number)) if math.isfinite(number) and number.is_integer() else text

@@ -12,7 +12,7 @@ import numpy as np
 
 from sentilora.analysis import evaluate as run_evaluation
 from sentilora.artifacts import kept_validation, open_model, write_file
-from sentilora.cli.options import base_option, device_option, labels_option
+from sentilora.cli.options import base_option, column_options, device_option, labels_option
 from sentilora.cli.render import console, metrics_table
 from sentilora.config import DeviceChoice
 from sentilora.errors import DataError
@@ -28,8 +28,7 @@ from sentilora.tables import Columns, read_labelled
     metavar="DATA",
     help="Labelled texts, named as for train (bundled:test and imdb:test are test parts); by default a run's own.",
 )
-@click.option("--text-column", help="Column with the texts, if not under a usual name.")
-@click.option("--label-column", help="Column with the labels, if not under a usual name.")
+@column_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--logits", type=click.Path(path_type=Path), help="Also write the logits here, float32 [n, 2], as .npy.")
 @labels_option
@@ -38,8 +37,7 @@ from sentilora.tables import Columns, read_labelled
 def evaluate(
     path: Path,
     data: Optional[str],
-    text_column: Optional[str],
-    label_column: Optional[str],
+    columns: Columns,
     as_json: bool,
     logits: Optional[Path],
     labels: Optional[list[str]],
@@ -56,7 +54,7 @@ def evaluate(
     if source is None:
         open_model(path)  # a folder that is not there, or no model, is the better thing to say
         raise DataError(f"{path} keeps no validation texts: name labelled texts with --data")
-    table = read_labelled(source, Columns(text_column, label_column))
+    table = read_labelled(source, columns)
     classifier = Classifier.load(path, base=base, device=device, labels=labels)
     evaluation = run_evaluation(classifier, table)
     if logits is not None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
-from typing import Any, Callable, TypeVar
+from typing import Any, Callable, Optional, TypeVar, cast
 
 import click
 
 from sentilora.config import Setting, TrainConfig, settings_of
+from sentilora.errors import ConfigError
+from sentilora.labels import LabelMap
+from sentilora.tables import Columns
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -32,6 +36,23 @@ labels_option = click.option(
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace what is there.")
 
 
+def column_options(command: Command) -> Command:
+    """Give a command the flags that say what a table's columns hold, as one argument `columns`."""
+
+    @functools.wraps(command)
+    def with_columns(
+        text_column: Optional[str], label_column: Optional[str], label_map: Optional[str], **arguments: Any
+    ) -> Any:
+        mapping = None if label_map is None else LabelMap.parse(parse_mapping(label_map))
+        return command(columns=Columns(text_column, label_column, label_map=mapping), **arguments)
+
+    flags = {setting.flag: setting for setting in settings_of(TrainConfig)}
+    decorated: Any = with_columns
+    for flag in ("--label-map", "--label-column", "--text-column"):
+        decorated = click.option(flag, help=flags[flag].description)(decorated)
+    return cast(Command, decorated)
+
+
 def train_settings(command: Command) -> Command:
     """Give a command one flag for each setting of `TrainConfig`."""
     for setting in reversed(settings_of(TrainConfig)):
@@ -49,8 +70,24 @@ def nested(flags: Mapping[str, Any]) -> dict[str, Any]:
         place = settings
         for key in setting.path[:-1]:
             place = place.setdefault(key, {})
-        place[setting.path[-1]] = value.split(",") if setting.kind is tuple else value
+        place[setting.path[-1]] = _PARSERS[setting.kind](value) if setting.kind in _PARSERS else value
     return settings
+
+
+def parse_mapping(written: str) -> dict[str, str]:
+    """Read `VALUE=MEANING,VALUE=MEANING`.
+
+    Raises:
+        ConfigError: A part has no `=`.
+    """
+    parts = [part.rpartition("=") for part in written.split(",") if part.strip()]
+    for value, _, meaning in parts:
+        if not value.strip():
+            raise ConfigError(f"'{meaning}' has no VALUE= before it: write '1-2=negative,4-5=positive'")
+    return {value.strip(): meaning.strip() for value, _, meaning in parts}
+
+
+_PARSERS: dict[type, Callable[[str], Any]] = {tuple: lambda written: written.split(","), dict: parse_mapping}
 
 
 def _parameter(setting: Setting) -> str:
@@ -58,7 +95,9 @@ def _parameter(setting: Setting) -> str:
 
 
 def _option(setting: Setting) -> Callable[[Command], Command]:
-    kind: Any = click.Choice(setting.choices) if setting.choices else str if setting.kind is tuple else setting.kind
+    kind: Any = click.Choice(setting.choices) if setting.choices else setting.kind
+    if setting.kind in _PARSERS:
+        kind = str
     default = ",".join(setting.default) if setting.kind is tuple else setting.default
     shown = "" if default is None else f"  [default: {default}]"
     return click.option(setting.flag, _parameter(setting), type=kind, help=setting.description + shown)

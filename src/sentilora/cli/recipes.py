@@ -2,13 +2,38 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Optional
+
 import click
 
+from sentilora.artifacts import write_file
+from sentilora.cli.render import console, facts_table
 from sentilora.config import recipe_names, recipe_source
+from sentilora.errors import OutputError
 
 
-@click.command(short_help="List or print the packaged recipes.")
+@click.command(short_help="List, print or copy the packaged recipes.")
 @click.argument("name", required=False)
-def recipes(name: str) -> None:
-    """List the packaged recipes, or print the one called NAME (to copy: sentilora recipes NAME > mine.yaml)."""
-    click.echo(recipe_source(name).rstrip() if name else "\n".join(recipe_names()))
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Copy the recipe to this file.")
+def recipes(name: Optional[str], output: Optional[Path]) -> None:
+    """List the packaged recipes; or print the one called NAME, or copy it to make it your own.
+
+    \b
+    sentilora recipes
+    sentilora recipes best --output mine.yaml
+    sentilora train --recipe mine.yaml
+    """
+    if name is None:
+        console().print(facts_table({recipe: _first_comment(recipe) for recipe in recipe_names()}))
+    elif output is None:
+        click.echo(recipe_source(name).rstrip())
+    elif output.exists():
+        raise OutputError(f"{output} exists already: choose another name")
+    else:
+        write_file(output, recipe_source(name).encode())
+        click.echo(f"the recipe is in {output}; next: sentilora train --recipe {output}")
+
+
+def _first_comment(recipe: str) -> str:
+    return recipe_source(recipe).partition("\n")[0].lstrip("# ")

@@ -141,6 +141,8 @@ class Classifier:
         if not texts:
             return []
         encoded = self.encoder.encode(texts)
+        if not all(text.readable for text in encoded):
+            self.notes.say("a text holds no word that the model knows (emojis alone, say): its answer means nothing")
         return self.predictions(texts, encoded, self.predictor.logits([text.ids for text in encoded]))
 
 

@@ -1,13 +1,15 @@
 """Labelled texts: reading them from wherever they lie, and splitting them."""
 
 from sentilora.tables.labelled import Columns, LabelledTexts
-from sentilora.tables.sources import read_labelled
+from sentilora.tables.sources import FROM_PYTHON, Source, read_labelled
 from sentilora.tables.split import Split, split_labelled, subset
 from sentilora.tables.texts import read_texts, write_labelled
 
 __all__ = [
+    "FROM_PYTHON",
     "Columns",
     "LabelledTexts",
+    "Source",
     "Split",
     "read_labelled",
     "read_texts",

@@ -11,19 +11,25 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from sentilora.errors import DataError
-from sentilora.labels import sentiment_id
-
-TEXT_NAMES = ("text", "review", "content", "comment", "sentence", "body", "message", "tweet", "document")
-_LABEL_NAMES = ("label", "labels", "sentiment", "target", "class", "polarity")
+from sentilora.labels import LabelMap, sentiment_id
+from sentilora.tables.columns import LABEL_NAMES, TEXT_NAMES, find_column, is_missing, label_values, text_values
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns hold what; None means: look for a usual name (and, for the group, that there is none)."""
+    """Which columns hold what, and what the labels mean.
+
+    Attributes:
+        text: Name of the column; None looks for a usual name.
+        label: The same.
+        group: Name of the column; None means there is none.
+        label_map: What the values of the label column mean; None takes them as people usually write them.
+    """
 
     text: Optional[str] = None
     label: Optional[str] = None
     group: Optional[str] = None
+    label_map: Optional[LabelMap] = None
 
 
 USUAL_COLUMNS = Columns()
@@ -61,6 +67,18 @@ class LabelledTexts:
             dropped=self.dropped,
         )
 
+    def only(self, rows: Sequence[int], reason: str) -> LabelledTexts:
+        """The rows at these indices; the others count as dropped for `reason`.
+
+        Raises:
+            DataError: No row is left, or only one label.
+        """
+        if len(rows) == len(self):
+            return self
+        kept = self.take(np.asarray(rows, dtype=np.int64))
+        dropped = {**self.dropped, reason: len(self) - len(rows)}
+        return labelled(kept.texts, kept.labels.tolist(), self.source, kept.groups, dropped)
+
     def describe(self) -> str:
         """One line: how many of each label, from where, and what was left out."""
         positive = int(self.labels.sum())
@@ -71,26 +89,38 @@ class LabelledTexts:
 def labelled_from_table(table: pa.Table, columns: Columns, source: str) -> LabelledTexts:
     """Make labelled texts of a table that has a column of texts and one of labels.
 
-    Rows whose text is null or blank are dropped and counted.
+    Rows without a text or without a label are dropped and counted, and so are those whose label `columns.label_map`
+    leaves out.
 
     Raises:
         DataError: A column is missing, a label is not one we know, no row is left, or only one label occurs.
     """
     text_name = find_column(table, columns.text, TEXT_NAMES, "text", source)
-    label_name = find_column(table, columns.label, _LABEL_NAMES, "label", source)
+    label_name = find_column(table, columns.label, LABEL_NAMES, "label", source)
     if columns.group is not None:
         find_column(table, columns.group, (), "group", source)
     texts = text_values(table, text_name, source)
-    filled = [row for row, text in enumerate(texts) if text is not None and text.strip()]
-    labels = _label_ids(table.column(label_name).to_pylist(), filled, label_name, source)
+    values = label_values(table, label_name)
+    with_text = [row for row, text in enumerate(texts) if text is not None and text.strip()]
+    with_label = [row for row in with_text if not is_missing(values[row])]
+    ids = {row: _label_id(values[row], columns.label_map) for row in with_label}
+    dropped = {
+        f"no text in column '{text_name}'": len(texts) - len(with_text),
+        f"no label in column '{label_name}'": len(with_text) - len(with_label),
+    }
+    rows = [row for row in with_label if ids[row] is not None]
+    if len(rows) < len(with_label):
+        unmapped = [(row, values[row]) for row in with_label if ids[row] is None]
+        if columns.label_map is None or not rows:
+            raise DataError(_what_is_no_label(*unmapped[0], label_name, source, columns.label_map))
+        dropped[f"labels that the map leaves out ({_some([value for _, value in unmapped])})"] = len(unmapped)
     groups = table.column(columns.group).to_pylist() if columns.group is not None else None
-    dropped = {f"no text in column '{text_name}'": len(texts) - len(filled)} if len(filled) < len(texts) else {}
     return labelled(
-        [texts[row] or "" for row in filled],
-        labels,
+        [texts[row] or "" for row in rows],
+        [ids[row] or 0 for row in rows],
         source,
-        groups=None if groups is None else [_group_key(groups[row], row) for row in filled],
-        dropped=dropped,
+        groups=None if groups is None else [_group_key(groups[row], row) for row in rows],
+        dropped={reason: count for reason, count in dropped.items() if count},
     )
 
 
@@ -115,56 +145,26 @@ def labelled(
     return LabelledTexts(texts, ids, groups, source, dropped or {})
 
 
-def find_column(table: pa.Table, named: Optional[str], usual: Sequence[str], role: str, source: str) -> str:
-    """The name of the column with this role: the one the user named, or the first usual name that is there.
-
-    Raises:
-        DataError: There is no such column, with the columns that are there and the flag that names one.
-    """
-    present = ", ".join(table.column_names)
-    if named is not None:
-        if named not in table.column_names:
-            raise DataError(f"{source} has no column '{named}': it has {present}")
-        return named
-    by_folded: dict[str, str] = {name.strip().casefold(): name for name in reversed(table.column_names)}
-    for name in usual:
-        if name in by_folded:
-            return by_folded[name]
-    raise DataError(f"{source} has no column for the {role}s (it has {present}): name it with --{role}-column")
+def _label_id(value: object, label_map: Optional[LabelMap]) -> Optional[int]:
+    return sentiment_id(value) if label_map is None else label_map.label_id(value)
 
 
-def text_values(table: pa.Table, name: str, source: str) -> list[Optional[str]]:
-    """The texts of a column; null stays None.
+def _what_is_no_label(row: int, value: object, name: str, source: str, label_map: Optional[LabelMap]) -> str:
+    problem = f"{source}, row {row + 1}, column '{name}': '{str(value)[:40]}' is "
+    if label_map is not None:
+        return f"{problem}not in the label map, nor is any other label: mend --label-map"
+    return (
+        f"{problem}not a label; use 0/1, neg/pos, negative/positive or false/true, "
+        'or say what is what, such as --label-map "1-2=negative,4-5=positive"'
+    )
 
-    Raises:
-        DataError: The column does not hold text.
-    """
-    column = table.column(name)
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    if pa.types.is_null(column.type):
-        return [None] * len(column)
-    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
-        raise DataError(f"column '{name}' of {source} is not UTF-8 text: save the file as UTF-8")
-    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
-        raise DataError(f"column '{name}' of {source} holds {column.type}, not text")
-    values: list[Optional[str]] = column.to_pylist()
-    return values
+
+def _some(values: Sequence[object]) -> str:
+    """The first few different values."""
+    different = list(dict.fromkeys(str(value)[:40] for value in values))
+    return ", ".join(different[:5]) + (", ..." if len(different) > 5 else "")
 
 
 def _group_key(value: object, row: int) -> str:
     """Rows without a group belong with no other row."""
     return f"row {row} has no group" if value is None else str(value)
-
-
-def _label_ids(values: Sequence[object], rows: Sequence[int], name: str, source: str) -> list[int]:
-    ids = []
-    for row in rows:
-        label = sentiment_id(values[row])
-        if label is None:
-            raise DataError(
-                f"{source}, row {row + 1}, column '{name}': '{values[row]}' is not a label; "
-                "use 0/1, neg/pos, negative/positive or false/true"
-            )
-        ids.append(label)
-    return ids

@@ -16,10 +16,17 @@ _Rows = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Split:
-    """Texts to train on and texts to validate on."""
+    """Texts to train on and texts to validate on.
+
+    Attributes:
+        train: The former.
+        validation: The latter.
+        how: How they were parted, in one line.
+    """
 
     train: LabelledTexts
     validation: LabelledTexts
+    how: str
 
 
 def split_labelled(data: LabelledTexts, fraction: float, seed: int) -> Split:
@@ -48,7 +55,13 @@ def split_labelled(data: LabelledTexts, fraction: float, seed: int) -> Split:
             f"{data.source}: {len(data):,} texts in {len(clusters):,} groups are too few to set aside {fraction:.0%} "
             "with both labels on both sides: name validation data with --validation"
         )
-    return Split(data.take(np.flatnonzero(~validation)), data.take(np.flatnonzero(validation)))
+    repeated = len(data) - len(set(data.texts))
+    how = (
+        f"{validation.mean():.1%} set aside for validation (seed {seed})"
+        + ("" if data.groups is None else f", the rows of each of {len(set(data.groups)):,} groups on one side")
+        + ("" if not repeated else f", {repeated:,} repeated texts on the side of their first")
+    )
+    return Split(data.take(np.flatnonzero(~validation)), data.take(np.flatnonzero(validation)), how)
 
 
 def subset(data: LabelledTexts, limit: Optional[int], seed: int) -> LabelledTexts:

@@ -9,20 +9,20 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from sentilora.errors import DataError
-from sentilora.tables.files import SUFFIXES, read_table
-from sentilora.tables.labelled import TEXT_NAMES, LabelledTexts, find_column, text_values
+from sentilora.tables.columns import TEXT_NAMES, find_column, text_values
+from sentilora.tables.files import ENDINGS, is_table, read_table
+from sentilora.tables.labelled import LabelledTexts
 
-_OTHER_TABLES = (".gz", ".json", ".jsonl", ".ods", ".tsv", ".xls", ".xlsx", ".zst")
+_OTHER_TABLES = (".gz", ".json", ".ods", ".xls", ".zst")
 
 
 def read_texts(path: Path, text_column: Optional[str] = None) -> list[str]:
-    """Texts to classify: a column of a .csv or .parquet file, or the lines of any other file.
+    """Texts to classify: a column of a file of rows, or the lines of any other file.
 
     Raises:
         DataError: The file is missing or not UTF-8, has no column of texts, or a row has no text.
     """
-    suffix = path.suffix.lower()
-    if suffix in SUFFIXES:
+    if is_table(path):
         table = read_table(path)
         name = find_column(table, text_column, TEXT_NAMES, "text", str(path))
         values = text_values(table, name, str(path))
@@ -30,8 +30,8 @@ def read_texts(path: Path, text_column: Optional[str] = None) -> list[str]:
         if len(texts) < len(values):
             raise DataError(f"{path}, row {values.index(None) + 1}: column '{name}' holds no text")
         return texts
-    if suffix in _OTHER_TABLES:
-        raise DataError(f"{path} is a table: save it as {' or '.join(SUFFIXES)}, or as plain text with one text a line")
+    if path.suffix.lower() in _OTHER_TABLES:
+        raise DataError(f"{path}: tables end in {ENDINGS}; plain text has one text a line")
     try:
         with path.open(encoding="utf-8", newline=None) as file:
             return [line.rstrip("\n") for line in file]  # str.splitlines would also split at U+0085

@@ -10,8 +10,8 @@ from typing import Optional
 from tokenizers import Tokenizer
 
 from sentilora.artifacts import TOKENIZER
-from sentilora.config import Truncation
-from sentilora.errors import ModelError
+from sentilora.config import MAX_CHARACTERS, Truncation
+from sentilora.errors import DataError, ModelError
 
 _HEAD_SHARE = 4  # of `head+tail`, one part in four is head
 
@@ -31,6 +31,11 @@ class EncodedText:
     length: int
     unknown: int
     truncated: bool
+
+    @property
+    def readable(self) -> bool:
+        """Whether any token of the whole text is known to the vocabulary."""
+        return self.unknown < self.length
 
 
 @dataclass(frozen=True)
@@ -113,10 +118,20 @@ class TextEncoder:
         return cls(tokenizer, max_length, truncation)
 
     def encode(self, texts: Iterable[str]) -> list[EncodedText]:
-        """Encode texts, in their order."""
+        """Encode texts, in their order.
+
+        Raises:
+            DataError: A text is longer than `MAX_CHARACTERS`.
+        """
+        batch = list(texts)
+        for number, text in enumerate(batch, start=1):
+            if len(text) > MAX_CHARACTERS:
+                raise DataError(
+                    f"text {number} of {len(batch)} has {len(text):,} characters, and at most {MAX_CHARACTERS:,} are "
+                    "read: cut it"
+                )
         return [
-            self._fit(encoding.ids)
-            for encoding in self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+            self._fit(encoding.ids) for encoding in self.tokenizer.encode_batch_fast(batch, add_special_tokens=False)
         ]
 
     def _fit(self, ids: list[int]) -> EncodedText:

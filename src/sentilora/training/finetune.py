@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
+import os
 import time
 from pathlib import Path
 from typing import Any, Optional
 
+import msgspec
 import numpy as np
 import torch
 from transformers import set_seed
@@ -27,7 +30,7 @@ from sentilora.artifacts import (
 from sentilora.config import TrainConfig, dump_config, load_config
 from sentilora.errors import ConfigError, SentiloraError
 from sentilora.inference import Classifier
-from sentilora.labels import SENTIMENT
+from sentilora.labels import SENTIMENT, LabelMap
 from sentilora.modeling.base import find_base, load_pretrained, load_tokenizer
 from sentilora.modeling.devices import choose_batching, choose_device, choose_precision
 from sentilora.modeling.lora import attach_lora, count_parameters
@@ -35,7 +38,17 @@ from sentilora.modeling.packed import packable
 from sentilora.modeling.predictor import TorchPredictor
 from sentilora.modeling.saving import save_adapter
 from sentilora.notes import Notes
-from sentilora.tables import Columns, Split, read_labelled, split_labelled, subset, write_labelled
+from sentilora.tables import (
+    FROM_PYTHON,
+    Columns,
+    LabelledTexts,
+    Source,
+    Split,
+    read_labelled,
+    split_labelled,
+    subset,
+    write_labelled,
+)
 from sentilora.text import EncodingSummary, TextEncoder, with_cleaning
 from sentilora.training.run import EpochScores, Run, RunRecord, versions
 from sentilora.training.trainer import EncodedSplit, LoraTrainer, build_trainer
@@ -44,15 +57,23 @@ _logger = logging.getLogger("sentilora")
 
 
 def train(
-    config: Optional[TrainConfig] = None, *, output: PathLike = "runs/latest", overwrite: bool = False, **settings: Any
+    config: Optional[TrainConfig] = None,
+    *,
+    data: Optional[Source] = None,
+    validation: Optional[Source] = None,
+    output: PathLike = "runs/latest",
+    overwrite: bool = False,
+    **settings: Any,
 ) -> Run:
     """Train a LoRA adapter and leave a run behind.
 
     Args:
         config: The whole configuration; None means the defaults with `settings` over them.
+        data: In place of the configuration's; also a data frame, which the run's `config.yaml` cannot name.
+        validation: The same.
         output: The run's folder. It appears when everything in it is written and proved.
         overwrite: Whether a folder at `output` may be replaced.
-        **settings: Fields of `TrainConfig` by name, such as `data="reviews.csv", base="embedded", lora={"rank": 8}`;
+        **settings: Fields of `TrainConfig` by name, such as `base="embedded", epochs=3, lora={"rank": 8}`;
             only without `config`.
 
     Returns:
@@ -67,20 +88,24 @@ def train(
     """
     if config is not None and settings:
         raise TypeError("give a config or settings, not both")
-    config = config or load_config(overrides=settings)
+    sources = {"data": data, "validation": validation}
+    named = {role: _name_of(source) for role, source in sources.items() if source is not None}
+    config = msgspec.structs.replace(config or load_config(overrides=settings), **named)
     folder = Path(output)
     refuse_existing(folder, overwrite)
     notes = Notes()
     device = choose_device(config.device, notes)
     precision = choose_precision(config.precision, device, notes)
     base = find_base(config.base, notes)
-    split = _read(config, notes)
-    for part, data in (("training", split.train), ("validation", split.validation)):
-        _logger.info(f"{part}: {data.describe()}")
-
+    split = _read(
+        config, config.data if data is None else data, config.validation if validation is None else validation, notes
+    )
     encoder = TextEncoder(with_cleaning(load_tokenizer(base.folder)), config.max_length, config.truncation)
-    training = EncodedSplit(encoder.encode(split.train.texts), split.train.labels)
-    validation = EncodedSplit(encoder.encode(split.validation.texts), split.validation.labels)
+    train_texts, training = _encode(split.train, encoder)
+    validation_texts, validating = _encode(split.validation, encoder)
+    _logger.info(f"training: {train_texts.describe()}")
+    _logger.info(f"validation: {validation_texts.describe()}")
+    _logger.info(f"split: {split.how}")
     encoding = EncodingSummary.of(training.texts)
     _logger.info(f"encoding: at most {config.max_length} tokens ({config.truncation}), {encoding}")
 
@@ -100,9 +125,9 @@ def train(
     )
     predictor = TorchPredictor(model, device, len(SENTIMENT))
     with new_folder(folder, overwrite) as temporary:
-        trainer = build_trainer(predictor, training, validation, config, device, precision, batching, temporary)
+        trainer = build_trainer(predictor, training, validating, config, device, precision, batching, temporary)
         seconds = _fit(trainer)
-        metrics = ClassificationMetrics.of(validation.labels, trainer.validation_logits.argmax(axis=1))
+        metrics = ClassificationMetrics.of(validating.labels, trainer.validation_logits.argmax(axis=1))
         manifest = Manifest(
             kind="adapter",
             labels=SENTIMENT.names,
@@ -114,11 +139,12 @@ def train(
         )
         classifier = Classifier(predictor, encoder, SENTIMENT, notes=notes)
         parity = save_adapter(
-            classifier, base, manifest, temporary / ADAPTER_FOLDER, validation.token_ids, trainer.validation_logits
+            classifier, base, manifest, temporary / ADAPTER_FOLDER, validating.token_ids, trainer.validation_logits
         )
         record = RunRecord(
-            training=split.train.describe(),
-            validation=split.validation.describe(),
+            training=train_texts.describe(),
+            validation=validation_texts.describe(),
+            split=split.how,
             encoding=str(encoding),
             device=device.type,
             precision=precision,
@@ -135,27 +161,45 @@ def train(
             versions=versions(),
         )
         write_file(temporary / CONFIG_FILE, dump_config(config).encode())
-        write_labelled(split.validation, temporary / VALIDATION_FILE)
+        write_labelled(validation_texts, temporary / VALIDATION_FILE)
         write_json(temporary / METRICS_FILE, record)
     _logger.info(f"saved: {folder}; reloaded, its logits differ by at most {parity.difference:.1g}")
     return Run(folder, config, record, metrics, classifier, trainer.validation_logits)
 
 
-def _read(config: TrainConfig, notes: Notes) -> Split:
-    columns = Columns(config.text_column, config.label_column, config.group_column)
-    data = read_labelled(config.data, columns)
-    if config.validation is None:
-        split = split_labelled(data, config.validation_fraction, config.seed)
+def _name_of(source: Source) -> str:
+    return os.fspath(source) if isinstance(source, (str, os.PathLike)) else FROM_PYTHON
+
+
+def _read(config: TrainConfig, data: Source, validation: Optional[Source], notes: Notes) -> Split:
+    label_map = None
+    if config.label_map is not None:
+        label_map = LabelMap.parse(config.label_map)
+        notes.say("labels read as " + ", ".join(f"{value} = {name}" for value, name in config.label_map.items()))
+    columns = Columns(config.text_column, config.label_column, config.group_column, label_map)
+    texts = read_labelled(data, columns)
+    if validation is None:
+        split = split_labelled(texts, config.validation_fraction, config.seed)
     else:
-        split = Split(data, read_labelled(config.validation, Columns(config.text_column, config.label_column)))
+        columns = dataclasses.replace(columns, group=None)
+        split = Split(texts, read_labelled(validation, columns), "validation data of their own")
     split = Split(
         subset(split.train, config.limit, config.seed),
         subset(split.validation, config.validation_limit, config.seed),
+        split.how,
     )
     leaked = len(set(split.train.texts) & set(split.validation.texts))
     if leaked:
         notes.say(f"{leaked:,} of the validation texts are training texts too: the validation flatters")
     return split
+
+
+def _encode(texts: LabelledTexts, encoder: TextEncoder) -> tuple[LabelledTexts, EncodedSplit]:
+    """The texts of which the vocabulary knows any token, and their tokens."""
+    encoded = encoder.encode(texts.texts)
+    rows = [row for row, text in enumerate(encoded) if text.readable]
+    readable = texts.only(rows, "no word that the base knows")
+    return readable, EncodedSplit([encoded[row] for row in rows], readable.labels)
 
 
 def _fit(trainer: LoraTrainer) -> float:

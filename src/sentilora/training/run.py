@@ -36,6 +36,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         training: The training texts in one line: how many, from where, what was dropped.
         validation: The validation texts in one line.
+        split: How the two were parted, in one line.
         encoding: Share of truncated texts and of unknown tokens among the training texts, in one line.
         device: Where it was trained.
         precision: Of the forward and backward pass.
@@ -55,6 +56,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     training: str
     validation: str
+    split: str
     encoding: str
     device: str
     precision: str

@@ -1,0 +1,107 @@
+"""Columns of a table: finding them by name, and taking texts and labels out of them."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Optional
+
+import pyarrow as pa
+
+from sentilora.config import MAX_CHARACTERS
+from sentilora.errors import DataError
+
+# As people call them, without case, spaces, hyphens and underscores; the first that is there is taken.
+TEXT_NAMES = (
+    *("text", "texts", "review", "reviewtext", "reviewbody", "content", "comment", "commenttext", "sentence", "body"),
+    *("message", "tweet", "document", "feedback", "response", "answer"),
+)
+LABEL_NAMES = (
+    *("label", "labels", "sentiment", "target", "class", "polarity"),
+    *("stars", "starrating", "rating", "ratings", "score", "overall"),
+)
+
+
+def find_column(table: pa.Table, named: Optional[str], usual: Sequence[str], role: str, source: str) -> str:
+    """The name of the column with this role: the one the user named, or the first usual name that is there.
+
+    Raises:
+        DataError: There is no such column, with the columns that are there and the flag that names one.
+    """
+    present = ", ".join(table.column_names)
+    if named is not None:
+        if named not in table.column_names:
+            raise DataError(f"{source} has no column '{named}': it has {present}")
+        return named
+    by_folded: dict[str, str] = {re.sub(r"[\s_-]", "", name).casefold(): name for name in reversed(table.column_names)}
+    for name in usual:
+        if name in by_folded:
+            return by_folded[name]
+    raise DataError(f"{source} has no column for the {role}s (it has {present}): name it with --{role}-column")
+
+
+def text_values(table: pa.Table, name: str, source: str) -> list[Optional[str]]:
+    """The texts of a column; null stays None.
+
+    Raises:
+        DataError: The column does not hold text, or one that is too long.
+    """
+    column = table.column(name)
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_null(column.type):
+        return [None] * len(column)
+    is_text = any(is_kind(column.type) for is_kind in _TEXT_KINDS)
+    if not (is_text or pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)):
+        raise DataError(f"column '{name}' of {source} holds {column.type}, not text")
+    try:
+        values: list[Optional[str]] = column.cast(pa.large_string()).to_pylist()
+    except (UnicodeDecodeError, pa.ArrowInvalid):
+        encoded = column.cast(pa.large_binary()).to_pylist()
+        row = next((row for row, value in enumerate(encoded) if not _is_utf8(value)), 0)
+        raise DataError(f"{source}, row {row + 1}: column '{name}' is not UTF-8 text: save it as UTF-8") from None
+    for row, value in enumerate(values):
+        if value is not None and len(value) > MAX_CHARACTERS:
+            raise DataError(
+                f"{source}, row {row + 1}: column '{name}' holds a text of {len(value):,} characters; "
+                f"at most {MAX_CHARACTERS:,} are read: cut it or leave it out"
+            )
+    return values
+
+
+_TEXT_KINDS = [
+    getattr(pa.types, name) for name in ("is_string", "is_large_string", "is_string_view") if hasattr(pa.types, name)
+]
+
+
+def _is_utf8(value: Optional[bytes]) -> bool:
+    try:
+        (value or b"").decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def label_values(table: pa.Table, name: str) -> list[Any]:
+    """The values of a label column; by their names where the Datasets library left names in the table."""
+    values: list[Any] = table.column(name).to_pylist()
+    names = _class_names(table.schema.metadata or {}, name)
+    if names is None:
+        return values
+    return [names[value] if isinstance(value, int) and 0 <= value < len(names) else value for value in values]
+
+
+def _class_names(metadata: Mapping[bytes, bytes], column: str) -> Optional[list[str]]:
+    try:
+        feature = json.loads(metadata[b"huggingface"])["info"]["features"][column]
+    except (KeyError, TypeError, ValueError):
+        return None
+    names: Optional[list[str]] = feature.get("names") if feature.get("_type") == "ClassLabel" else None
+    return names
+
+
+def is_missing(value: object) -> bool:
+    """Whether a cell holds nothing: null, NaN, or blank."""
+    return value is None or (isinstance(value, float) and math.isnan(value)) or not str(value).strip()
