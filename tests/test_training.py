@@ -25,6 +25,7 @@ from sentilora.training.metric import SentimentMetric
 def test_a_run_holds_everything_that_made_it(run: sentilora.Run) -> None:
     assert sorted(entry.name for entry in run.folder.iterdir()) == [
         "adapter",
+        "checkpoints",
         "config.yaml",
         "metrics.json",
         "validation.parquet",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import hashlib
 import os
 import secrets
@@ -22,6 +24,7 @@ FORMAT_VERSION = 1
 MANIFEST = "sentilora.json"
 README = "README.md"  # for people, who may edit it
 ADAPTER_FOLDER = "adapter"
+CHECKPOINT_FOLDER = "checkpoints"
 CONFIG_FILE = "config.yaml"
 METRICS_FILE = "metrics.json"
 VALIDATION_FILE = "validation.parquet"
@@ -31,6 +34,7 @@ WEIGHTS = "model.safetensors"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
 
+_LOCK = ".lock"
 _UNSEALED = (MANIFEST, README)
 # One of these lies in every folder that we write, and that we may therefore replace.
 _MARKS = (MANIFEST, METRICS_FILE, CONVERSION_RECORD)
@@ -240,21 +244,74 @@ def new_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}") from None
     try:
-        yield temporary
-        _flush(temporary)
-        if path.exists():
-            replaced = temporary.with_suffix(".old")
-            path.rename(replaced)
-            try:
-                temporary.rename(path)
-            except OSError:
-                replaced.rename(path)
-                raise
-            shutil.rmtree(replaced)
-        else:
-            temporary.rename(path)
+        with _full_disk_in_one_line(path):
+            yield temporary
+            _flush(temporary)
+            _put_in_place(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def run_folder(path: Path, overwrite: bool) -> Iterator[Path]:
+    """A run that grows as `NAME.unfinished` and appears at `path` complete.
+
+    Yields:
+        The growing folder, this process's own while the block lasts; it may hold what an earlier process left. When the
+        block ends well it is flushed to the disk and renamed; when it ends in an error it stays if it holds a
+        checkpoint, and is removed otherwise.
+
+    Raises:
+        OutputError: Something is at `path` already and `overwrite` is false, the place cannot be written, or another
+            process trains there.
+    """
+    refuse_existing(path, overwrite)
+    path = path.resolve()
+    growing = path.with_name(f"{path.name}.unfinished")
+    try:
+        growing.mkdir(parents=True, exist_ok=True)
+        lock = (growing / _LOCK).open("wb")
+    except OSError as error:
+        raise OutputError(f"cannot write {growing}: {error.strerror}") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise OutputError(f"another process is training into {path}: choose another place") from None
+        try:
+            with _full_disk_in_one_line(path):
+                yield growing
+                (growing / _LOCK).unlink()
+                _flush(growing)
+                _put_in_place(growing, path)
+        finally:
+            if not any(growing.glob(f"{CHECKPOINT_FOLDER}/*")):
+                shutil.rmtree(growing, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _full_disk_in_one_line(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise OutputError(f"cannot write {path}: {error.strerror}; make room and give the command again") from None
+
+
+def _put_in_place(complete: Path, path: Path) -> None:
+    """Rename a complete folder to `path`, in place of a folder that may be there."""
+    if not path.exists():
+        complete.rename(path)
+        return
+    replaced = path.with_name(f".{path.name}.{secrets.token_hex(4)}.old")
+    path.rename(replaced)
+    try:
+        complete.rename(path)
+    except OSError:
+        replaced.rename(path)
+        raise
+    shutil.rmtree(replaced)
 
 
 def _flush(folder: Path) -> None:

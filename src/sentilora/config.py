@@ -25,6 +25,7 @@ PrecisionChoice = Literal["auto", "fp32", "bf16", "fp16"]
 BatchingChoice = Literal["auto", "packed", "padded"]
 MAX_CHARACTERS = 1_000_000  # of one text; a longer one is refused rather than read to its end for 512 tokens
 
+_AtLeastOne = Annotated[int, Meta(ge=1)]
 _AtLeastTwo = Annotated[int, Meta(ge=2)]
 _LearningRate = Annotated[float, Meta(gt=0, le=1)]
 
@@ -119,6 +120,10 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             "auto packs on the CPU."
         ),
     ] = "auto"
+    checkpoint_steps: Annotated[
+        Optional[_AtLeastOne],
+        Meta(description="Steps between checkpoints; by default a minute. One is written after each epoch, too."),
+    ] = None
     seed: Annotated[int, Meta(ge=0, lt=2**32, description="Seed of the split, the subset, the head and the order.")] = 0
 
 

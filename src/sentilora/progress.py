@@ -38,6 +38,7 @@ class Progress:
         self.total = total
         self.unit = unit
         self.done = 0
+        self._skipped = 0
         self._status = ""
         self._started = time.monotonic()
         self._next_line = self._started + _SECONDS_BEFORE_FIRST_LINE
@@ -76,6 +77,13 @@ class Progress:
         elif self._said_a_line and error is None:
             self._print_line()
 
+    def skip(self, amount: int) -> None:
+        """Count `amount` units that were done before, and that tell nothing of the rate."""
+        self.done += amount
+        self._skipped += amount
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self.done)
+
     def advance(self, amount: int = 1, status: Optional[str] = None) -> None:
         """Count `amount` more units, and show `status` (such as the current loss) beside them."""
         self.done += amount
@@ -90,7 +98,7 @@ class Progress:
         now = time.monotonic()
         self._next_line = now + _SECONDS_BETWEEN_LINES
         self._said_a_line = True
-        rate = self.done / max(now - self._started, 1e-9)
+        rate = (self.done - self._skipped) / max(now - self._started, 1e-9)
         left = (self.total - self.done) / rate if rate else float("inf")
         ending = f"ETA {left:.0f} s" if self.done < self.total else f"in {now - self._started:.0f} s"
         status = f"  {self._status}" if self._status else ""

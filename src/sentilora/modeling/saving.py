@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from peft import LoraConfig
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from sentilora.artifacts import (
     ADAPTER_WEIGHTS,
@@ -21,7 +21,7 @@ from sentilora.artifacts import (
     write_json,
     write_manifest,
 )
-from sentilora.errors import ParityError
+from sentilora.errors import OutputError, ParityError
 from sentilora.inference import Classifier
 from sentilora.inference.predictor import Logits
 from sentilora.modeling.base import Base
@@ -84,22 +84,36 @@ def save_adapter(
     Raises:
         ParityError: A trained tensor was not saved, or the reloaded adapter differs by more than 1e-5 in a logit.
     """
-    predictor = torch_predictor(trained)
-    settings: LoraConfig = predictor.model.peft_config["default"]
-    settings.base_model_name_or_path = base.name_for_plain_tools
+    device = torch_predictor(trained).device
     with new_folder(path) as temporary:
-        predictor.model.save_pretrained(temporary, safe_serialization=True)
-        missing = untrained_parts(_tensor_names(temporary / ADAPTER_WEIGHTS), settings.target_modules)
-        if missing:
-            raise ParityError(f"the adapter was saved without {', '.join(missing)}: please report this")
-        write_tokenizer(trained.encoder, temporary)
-        write_file(temporary / README, adapter_readme(manifest).encode())
-        written = write_manifest(temporary, manifest)
-        reloaded = load_adapter(ModelFolder(temporary, "adapter", written), base, predictor.device)
+        written = write_adapter(trained, base, manifest, temporary)
+        reloaded = load_adapter(ModelFolder(temporary, "adapter", written), base, device)
         with Progress("checking the saved adapter", len(token_ids)) as progress:
             parity = Parity.of(expected, reloaded.predictor.logits(token_ids, progress.advance))
         parity.require("the saved adapter", RELOAD_TOLERANCE)
     return parity
+
+
+def write_adapter(trained: Classifier, base: Base, manifest: Manifest, folder: Path) -> Manifest:
+    """Write an adapter into an existing folder, the manifest, which it returns as written, last.
+
+    Raises:
+        ParityError: A trained tensor was not saved.
+        OutputError: The disk is full.
+    """
+    model = torch_predictor(trained).model
+    settings: LoraConfig = model.peft_config["default"]
+    settings.base_model_name_or_path = base.name_for_plain_tools
+    try:
+        model.save_pretrained(folder, safe_serialization=True)
+    except SafetensorError as error:
+        raise OutputError(f"cannot write {folder.parent}: {error}") from None
+    missing = untrained_parts(_tensor_names(folder / ADAPTER_WEIGHTS), settings.target_modules)
+    if missing:
+        raise ParityError(f"the adapter was saved without {', '.join(missing)}: please report this")
+    write_tokenizer(trained.encoder, folder)
+    write_file(folder / README, adapter_readme(manifest).encode())
+    return write_manifest(folder, manifest)
 
 
 def torch_predictor(classifier: Classifier) -> TorchPredictor:
@@ -119,7 +133,7 @@ def write_tokenizer(encoder: TextEncoder, folder: Path) -> None:
 
     The class is the generic one: the specific ones rebuild the normaliser from their own settings.
     """
-    encoder.tokenizer.save(str(folder / TOKENIZER))
+    write_file(folder / TOKENIZER, encoder.tokenizer.to_str(pretty=True).encode())
     special = {"unk": "[UNK]", "sep": "[SEP]", "pad": "[PAD]", "cls": "[CLS]", "mask": "[MASK]"}
     write_json(
         folder / "tokenizer_config.json",

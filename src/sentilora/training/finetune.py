@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import logging
 import os
-import time
+import shutil
 from pathlib import Path
 from typing import Any, Optional
 
@@ -17,18 +18,19 @@ from transformers import set_seed
 from sentilora.analysis import ClassificationMetrics
 from sentilora.artifacts import (
     ADAPTER_FOLDER,
+    CHECKPOINT_FOLDER,
     CONFIG_FILE,
     METRICS_FILE,
     VALIDATION_FILE,
     Manifest,
     PathLike,
-    new_folder,
     refuse_existing,
+    run_folder,
     write_file,
     write_json,
 )
 from sentilora.config import TrainConfig, dump_config, load_config
-from sentilora.errors import ConfigError, SentiloraError
+from sentilora.errors import ConfigError, OutputError, SentiloraError
 from sentilora.inference import Classifier
 from sentilora.labels import SENTIMENT, LabelMap
 from sentilora.modeling.base import find_base, load_pretrained, load_tokenizer
@@ -50,6 +52,7 @@ from sentilora.tables import (
     write_labelled,
 )
 from sentilora.text import EncodingSummary, TextEncoder, with_cleaning
+from sentilora.training.checkpoints import Checkpoints, InterruptedTrainingError
 from sentilora.training.run import EpochScores, Run, RunRecord, versions
 from sentilora.training.trainer import EncodedSplit, LoraTrainer, build_trainer
 
@@ -71,8 +74,9 @@ def train(
         config: The whole configuration; None means the defaults with `settings` over them.
         data: In place of the configuration's; also a data frame, which the run's `config.yaml` cannot name.
         validation: The same.
-        output: The run's folder. It appears when everything in it is written and proved.
-        overwrite: Whether a folder at `output` may be replaced.
+        output: The run's folder. It appears when everything in it is written and proved; until then it grows beside it,
+            as `NAME.unfinished`, from which the same call goes on if this one is cut short.
+        overwrite: Whether a folder at `output` may be replaced, and a training begun there with other settings dropped.
         **settings: Fields of `TrainConfig` by name, such as `base="embedded", epochs=3, lora={"rank": 8}`;
             only without `config`.
 
@@ -83,7 +87,9 @@ def train(
         ConfigError: A setting is unknown or out of range.
         DataError: The data are missing, or do not hold texts of both labels.
         HubError: The base or the data are on the Hub, which cannot be reached.
-        OutputError: `output` exists and `overwrite` is false.
+        OutputError: `output` exists, or a training was begun there with other settings or data, and `overwrite` is
+            false; or the disk is full.
+        InterruptedTrainingError: The user stopped it; a checkpoint is left.
         ParityError: The saved adapter does not answer as the trained model.
     """
     if config is not None and settings:
@@ -124,22 +130,26 @@ def train(
         f"{device.type}, {precision}, {batching}"
     )
     predictor = TorchPredictor(model, device, len(SENTIMENT))
-    with new_folder(folder, overwrite) as temporary:
-        trainer = build_trainer(predictor, training, validating, config, device, precision, batching, temporary)
-        seconds = _fit(trainer)
-        metrics = ClassificationMetrics.of(validating.labels, trainer.validation_logits.argmax(axis=1))
-        manifest = Manifest(
-            kind="adapter",
-            labels=SENTIMENT.names,
-            max_length=config.max_length,
-            truncation=config.truncation,
-            base=base.reference,
-            metrics={"n": metrics.n, **metrics.scores()},
-            notes=tuple(notes),
+    manifest = Manifest(
+        kind="adapter",
+        labels=SENTIMENT.names,
+        max_length=config.max_length,
+        truncation=config.truncation,
+        base=base.reference,
+        notes=tuple(notes),
+    )
+    classifier = Classifier(predictor, encoder, SENTIMENT, notes=notes)
+    with run_folder(folder, overwrite) as growing:
+        _claim(growing, config, overwrite)
+        checkpoints = Checkpoints(
+            growing / CHECKPOINT_FOLDER, classifier, base, manifest, _fingerprint(training, validating)
         )
-        classifier = Classifier(predictor, encoder, SENTIMENT, notes=notes)
+        trainer = build_trainer(predictor, training, validating, config, device, precision, batching, checkpoints)
+        _fit(trainer, notes)
+        metrics = ClassificationMetrics.of(validating.labels, trainer.validation_logits.argmax(axis=1))
+        manifest = msgspec.structs.replace(manifest, metrics={"n": metrics.n, **metrics.scores()}, notes=tuple(notes))
         parity = save_adapter(
-            classifier, base, manifest, temporary / ADAPTER_FOLDER, validating.token_ids, trainer.validation_logits
+            classifier, base, manifest, growing / ADAPTER_FOLDER, validating.token_ids, trainer.validation_logits
         )
         record = RunRecord(
             training=train_texts.describe(),
@@ -155,14 +165,13 @@ def train(
             scores=metrics.scores(),
             confusion={name: int(count) for name, count in vars(metrics).items()},
             reload_difference=parity.difference,
-            training_seconds=seconds,
-            texts_per_second=len(training.texts) * config.epochs / seconds,
+            training_seconds=trainer.progress_bar.seconds,
+            texts_per_second=len(training.texts) * config.epochs / trainer.progress_bar.seconds,
             notes=tuple(notes),
             versions=versions(),
         )
-        write_file(temporary / CONFIG_FILE, dump_config(config).encode())
-        write_labelled(validation_texts, temporary / VALIDATION_FILE)
-        write_json(temporary / METRICS_FILE, record)
+        write_labelled(validation_texts, growing / VALIDATION_FILE)
+        write_json(growing / METRICS_FILE, record)
     _logger.info(f"saved: {folder}; reloaded, its logits differ by at most {parity.difference:.1g}")
     return Run(folder, config, record, metrics, classifier, trainer.validation_logits)
 
@@ -202,19 +211,63 @@ def _encode(texts: LabelledTexts, encoder: TextEncoder) -> tuple[LabelledTexts, 
     return readable, EncodedSplit([encoded[row] for row in rows], readable.labels)
 
 
-def _fit(trainer: LoraTrainer) -> float:
-    """Train; returns the seconds spent in steps."""
-    started = time.monotonic()
+def _fingerprint(*splits: EncodedSplit) -> str:
+    """What tells whether the texts and labels are the same: a sha256 in hexadecimal."""
+    digest = hashlib.sha256()
+    for split in splits:
+        digest.update(msgspec.msgpack.encode((split.token_ids, split.labels.tolist())))
+    return digest.hexdigest()
+
+
+def _claim(folder: Path, config: TrainConfig, overwrite: bool) -> None:
+    """Make sure that what grows in `folder` is of this configuration, and note that it is.
+
+    Raises:
+        OutputError: It was begun with other settings, and `overwrite` is false.
+    """
+    path = folder / CONFIG_FILE
+    begun = load_config(str(path)) if path.is_file() else config
+    changed = [name for name, value in msgspec.structs.asdict(config).items() if value != getattr(begun, name)]
+    if changed:
+        if not overwrite:
+            raise OutputError(
+                f"{folder} holds a training begun with other settings ({', '.join(changed)}): give the same to go on, "
+                "choose another --output, or pass --overwrite to begin anew"
+            )
+        shutil.rmtree(folder / CHECKPOINT_FOLDER, ignore_errors=True)
+    write_file(path, dump_config(config).encode())
+
+
+def _fit(trainer: LoraTrainer, notes: Notes) -> None:
+    """Train, from the newest checkpoint on where there is one.
+
+    Raises:
+        InterruptedTrainingError: The user stopped it.
+        SentiloraError: It diverged.
+    """
+    start = trainer.checkpoints.newest()
+    if start is not None:
+        notes.say(f"resumed from {start.parent.parent.name}/{start.parent.name}/{start.name}")
     try:
-        trainer.train()
+        with trainer.stop.listening():
+            trainer.train(resume_from_checkpoint=start and str(start))
+        trainer.stop.obey()
+    except KeyboardInterrupt:
+        left = trainer.checkpoints.newest()
+        if left is None:
+            raise
+        raise InterruptedTrainingError(
+            f"interrupted: {left} holds what was learnt so far; give the same command again to go on from there"
+        ) from None
     finally:
         trainer.progress_bar.close()
-    seconds = time.monotonic() - started - trainer.validation_seconds
     trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)  # what answers from now on is fp32
+    if not trainer.validation_logits.size:  # every step was done before this process began
+        trainer.validation_logits = trainer.predictor.logits(trainer.validation.token_ids)
     trainable = (parameter for parameter in trainer.model.parameters() if parameter.requires_grad)
     if (
         not all(torch.isfinite(parameter).all() for parameter in trainable)
         or not np.isfinite(trainer.validation_logits).all()
     ):
+        shutil.rmtree(trainer.checkpoints.folder, ignore_errors=True)
         raise SentiloraError("training diverged (not a number): lower the setting 'learning_rate'")
-    return seconds

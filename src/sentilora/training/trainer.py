@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import logging
 import math
 import time
@@ -26,7 +25,18 @@ from sentilora.modeling.packed import PackedDistilBert, token_budgets
 from sentilora.modeling.predictor import TorchPredictor, padded
 from sentilora.progress import Progress
 from sentilora.text import EncodedText
+from sentilora.training.checkpoints import (
+    CheckpointEvery,
+    Checkpoints,
+    StopRequest,
+    TrainingProgress,
+    load_progress,
+    restore_adapter,
+    restore_optimizer,
+    restore_random_states,
+)
 from sentilora.training.metric import SentimentMetric
+from sentilora.training.sampling import EpochSampler
 
 _logger = logging.getLogger("sentilora")
 
@@ -54,13 +64,15 @@ class LoraTrainer(Trainer):  # type: ignore[misc]
         predictor: Of the model to train.
         validation: What to validate on.
         progress_bar: Advanced with each step.
+        checkpoints: Where to go on from, and where to leave something to go on from.
+        stop: Heeded after each step and in validation.
         packed: Does the forward pass of training, if the texts of a step are to be packed.
-        label_smoothing: In [0, 1) (Szegedy et al., 2016, section 7).
+        config: Of the training; its label smoothing is that of Szegedy et al., 2016, section 7.
 
     Attributes:
         validation_logits: float32 [n, labels] of the latest validation.
         history: Of each validation, the metrics with the epoch's mean training loss.
-        validation_seconds: Time spent validating.
+        losses: Of the steps since the latest validation.
     """
 
     def __init__(
@@ -68,23 +80,31 @@ class LoraTrainer(Trainer):  # type: ignore[misc]
         predictor: TorchPredictor,
         validation: EncodedSplit,
         progress_bar: ProgressBar,
+        checkpoints: Checkpoints,
+        stop: StopRequest,
         packed: Optional[PackedDistilBert],
-        label_smoothing: float,
+        config: TrainConfig,
         **arguments: Any,
     ) -> None:
-        collator = collate if packed is None else _unpadded
-        super().__init__(model=predictor.model, data_collator=collator, callbacks=[progress_bar], **arguments)
+        super().__init__(
+            model=predictor.model,
+            data_collator=collate if packed is None else _unpadded,
+            callbacks=[progress_bar, CheckpointEvery(config.checkpoint_steps, stop)],
+            **arguments,
+        )
         self.control: Any
         self.predictor = predictor
         self.validation = validation
+        self.checkpoints = checkpoints
+        self.stop = stop
         self.packed = packed
-        self.smoothing = label_smoothing
+        self.config = config
         self.metric = SentimentMetric()
         self.progress_bar = progress_bar
         self.validation_logits: npt.NDArray[np.float32] = np.empty((0, predictor.labels), np.float32)
         self.history: list[dict[str, float]] = []
-        self.validation_seconds = 0.0
-        self._logged = 0
+        self.losses: list[float] = []
+        self.add_callback(_ValidateWhatIsPending(self))
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -92,22 +112,26 @@ class LoraTrainer(Trainer):  # type: ignore[misc]
         """Mean cross-entropy of a padded batch."""
         labels = inputs.pop("labels")
         output = model(**inputs)
-        loss = F.cross_entropy(output.logits.float(), labels, label_smoothing=self.smoothing)
+        loss = F.cross_entropy(output.logits.float(), labels, label_smoothing=self.config.label_smoothing)
         return (loss, output) if return_outputs else loss
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
         """Add up the gradients of a batch's mean cross-entropy; if packed, in parts that bound the memory."""
         if self.packed is None:
             loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
+            self.losses.append(loss.item())
             return loss
         model.train()
         token_ids, labels = inputs["input_ids"], inputs["labels"].to(model.device)
         total = torch.zeros((), device=model.device)
         for rows in token_budgets([len(ids) for ids in token_ids], _TOKENS_A_PART):
             logits = self.packed([token_ids[row] for row in rows])
-            loss = F.cross_entropy(logits, labels[rows], label_smoothing=self.smoothing, reduction="sum") / len(labels)
+            loss = F.cross_entropy(
+                logits, labels[rows], label_smoothing=self.config.label_smoothing, reduction="sum"
+            ) / len(labels)
             self.accelerator.backward(loss)
             total += loss.detach()
+        self.losses.append(total.item())
         return total
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
@@ -118,15 +142,13 @@ class LoraTrainer(Trainer):  # type: ignore[misc]
         self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
         """Validate on the whole validation set; called by the Trainer after each epoch."""
-        started = time.monotonic()
         with _without_autocast(self.model):
-            self.validation_logits = self.predictor.logits(self.validation.token_ids)
+            self.validation_logits = self.predictor.logits(self.validation.token_ids, self.stop.obey)
         scores: dict[str, float] = self.metric.compute(
             predictions=self.validation_logits.argmax(axis=1), references=self.validation.labels
         )
-        losses = [entry["loss"] for entry in self.state.log_history[self._logged :] if "loss" in entry]
-        self._logged = len(self.state.log_history)
-        self.history.append({"loss": float(np.mean(losses)), **scores})
+        self.history.append({"loss": float(np.mean(self.losses)), **scores})
+        self.losses = []
         _logger.info(
             f"epoch {len(self.history)}/{self.args.num_train_epochs}: loss {self.history[-1]['loss']:.3f}, validation "
             f"accuracy {scores['accuracy']:.3f}, F1 {scores['f1']:.3f}"
@@ -134,8 +156,46 @@ class LoraTrainer(Trainer):  # type: ignore[misc]
         metrics = {f"{metric_key_prefix}_{name}": score for name, score in scores.items()}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
-        self.validation_seconds += time.monotonic() - started
         return metrics
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> EpochSampler:
+        lengths = [len(ids) for ids in self.train_dataset["input_ids"]]
+        steps = math.ceil(len(lengths) / self.config.batch_size)
+        return EpochSampler(
+            lengths,
+            self.config.batch_size,
+            self.config.seed,
+            epoch=lambda: int(self.state.global_step) // steps,
+            grouped=self.packed is None,
+        )
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        progress = TrainingProgress(
+            step=self.state.global_step,
+            data=self.checkpoints.data,
+            seconds=self.progress_bar.seconds,
+            history=self.history,
+            losses=self.losses,
+            groups=self.optimizer.state_dict()["param_groups"],
+            schedule=self.lr_scheduler.state_dict(),
+        )
+        self.state.log_history = []  # of every step; what is needed of it is in `progress`
+        self.checkpoints.save(progress, self.optimizer, self.state)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        checkpoint = Path(resume_from_checkpoint)
+        progress = load_progress(checkpoint)
+        self.history, self.losses = progress.history, progress.losses
+        self.progress_bar.seconds = progress.seconds
+        restore_adapter(self.model, checkpoint)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: Optional[str]) -> None:
+        if checkpoint is not None:
+            restore_optimizer(self.optimizer, self.lr_scheduler, Path(checkpoint))
+
+    def _load_rng_state(self, checkpoint: Optional[str]) -> None:
+        if checkpoint is not None:
+            restore_random_states(Path(checkpoint))
 
 
 @contextlib.contextmanager
@@ -150,17 +210,29 @@ def _without_autocast(model: Any) -> Iterator[None]:
 
 
 class ProgressBar(TrainerCallback):  # type: ignore[misc]
-    """Step, loss, texts/s and time left, live."""
+    """Step, loss, texts/s and time left, live.
+
+    Attributes:
+        seconds: Spent in steps.
+    """
 
     def __init__(self, texts: int, config: TrainConfig) -> None:
         self.texts = texts
         self.batch_size = config.batch_size
         self.progress = Progress("training", texts * config.epochs)
         self.loss = float("nan")
+        self.seconds = 0.0
+        self._step_began = 0.0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Open the bar."""
+        """Open the bar, where a resumed training left it."""
         self.progress.__enter__()
+        epochs, steps = divmod(state.global_step, state.max_steps // state.num_train_epochs)
+        self.progress.skip(epochs * self.texts + steps * self.batch_size)
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Start the clock."""
+        self._step_began = time.monotonic()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Optional[dict[str, float]] = None, **_: Any) -> None:
         """Take up a step's loss, smoothed."""
@@ -170,6 +242,7 @@ class ProgressBar(TrainerCallback):  # type: ignore[misc]
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Count the texts of one optimiser step."""
+        self.seconds += time.monotonic() - self._step_began
         left_in_epoch = self.texts - self.progress.done % self.texts
         loss = "" if np.isnan(self.loss) else f"  loss {self.loss:.3f}"
         status = f"step {state.global_step}/{state.max_steps}{loss}"
@@ -184,6 +257,18 @@ class ProgressBar(TrainerCallback):  # type: ignore[misc]
         self.progress.__exit__(None, None, None)
 
 
+class _ValidateWhatIsPending(TrainerCallback):  # type: ignore[misc]
+    """Catches up with the validation of an epoch whose training was finished, and no more, before an interruption."""
+
+    def __init__(self, trainer: LoraTrainer) -> None:
+        self.trainer = trainer
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Validate, if an epoch more is trained than validated."""
+        if len(self.trainer.history) < state.global_step // (state.max_steps // state.num_train_epochs):
+            self.trainer.evaluate()
+
+
 def build_trainer(
     predictor: TorchPredictor,
     train: EncodedSplit,
@@ -192,12 +277,12 @@ def build_trainer(
     device: Device,
     precision: Precision,
     batching: Batching,
-    folder: Path,
+    checkpoints: Checkpoints,
 ) -> LoraTrainer:
-    """A Trainer for this configuration, that writes nothing to `folder`, which it wants to exist."""
+    """A Trainer for this configuration, that leaves its checkpoints where `checkpoints` says."""
     packed = PackedDistilBert(predictor.model, PACKED_DTYPES[precision]) if batching == "packed" else None
     arguments = TrainingArguments(
-        output_dir=str(folder),
+        output_dir=str(checkpoints.folder.parent),
         num_train_epochs=config.epochs,
         per_device_train_batch_size=config.batch_size,
         learning_rate=config.learning_rate,
@@ -214,7 +299,6 @@ def build_trainer(
         logging_nan_inf_filter=False,
         report_to="none",
         disable_tqdm=True,
-        **(_group_by_length() if packed is None else {}),
     )
     arguments._n_gpu = min(arguments.n_gpu, 1)  # several would be DataParallel, and batch_size would mean texts a GPU
     dataset = Dataset.from_dict({"input_ids": train.token_ids, "labels": train.labels})
@@ -222,8 +306,10 @@ def build_trainer(
         predictor,
         validation,
         ProgressBar(len(train.texts), config),
+        checkpoints,
+        StopRequest(),
         packed,
-        config.label_smoothing,
+        config,
         args=arguments,
         optimizers=(_optimizer(predictor.model, config), None),
         train_dataset=dataset,
@@ -262,10 +348,3 @@ def _optimizer(model: torch.nn.Module, config: TrainConfig) -> torch.optim.Optim
 def _warmup_steps(texts: int, config: TrainConfig) -> int:
     steps = math.ceil(texts / config.batch_size) * config.epochs
     return round(config.warmup * steps)
-
-
-def _group_by_length() -> dict[str, Any]:
-    """Batches of like length: the setting was renamed in Transformers 5."""
-    if any(field.name == "train_sampling_strategy" for field in dataclasses.fields(TrainingArguments)):
-        return {"train_sampling_strategy": "group_by_length"}
-    return {"group_by_length": True}
