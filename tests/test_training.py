@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
@@ -16,10 +17,11 @@ from transformers import DistilBertConfig, DistilBertModel
 
 import sentilora
 from sentilora.analysis import ClassificationMetrics, evaluate
-from sentilora.config import load_config
+from sentilora.config import LoraSettings, load_config
 from sentilora.errors import ConfigError, DataError, OutputError, SentiloraError
 from sentilora.tables import Columns, read_labelled, split_labelled
 from sentilora.training.metric import SentimentMetric
+from sentilora.training.objective import Objective
 
 
 def test_a_run_holds_everything_that_made_it(run: sentilora.Run) -> None:
@@ -27,7 +29,9 @@ def test_a_run_holds_everything_that_made_it(run: sentilora.Run) -> None:
         "adapter",
         "checkpoints",
         "config.yaml",
+        "log.jsonl",
         "metrics.json",
+        "training.png",
         "validation.parquet",
     ]
     record = json.loads((run.folder / "metrics.json").read_text("utf-8"))
@@ -183,3 +187,84 @@ def test_metrics_refuse_other_labels() -> None:
         ClassificationMetrics.of(np.array([0, 2]), np.array([0, 1]))
     with pytest.raises(ValueError, match="equally long"):
         ClassificationMetrics.of(np.array([0, 1]), np.array([0]))
+
+
+def test_the_best_epoch_is_kept(tmp_path: Path, run: sentilora.Run) -> None:
+    """A learning rate far too high after a good start: what is saved is not the last epoch."""
+    settings = {"epochs": 8, "learning_rate": 0.02, "schedule": "constant", "seed": 3}
+    best = sentilora.train(msgspec.structs.replace(run.config, best_by="loss", **settings), output=tmp_path / "best")
+    losses = [epoch.validation_loss for epoch in best.record.epochs]
+    assert best.record.best_epoch == losses.index(min(losses)) + 1 < 8
+    assert best.record.scores["accuracy"] == best.record.epochs[best.record.best_epoch - 1].accuracy
+    assert f"epoch {best.record.best_epoch} of 8 validated best by loss" in best.record.notes
+    reloaded = evaluate(sentilora.Classifier.load(best.folder), read_labelled(str(best.folder / "validation.parquet")))
+    assert np.allclose(reloaded.logits, best.validation_logits, atol=1e-5)
+
+    early = msgspec.structs.replace(run.config, best_by="loss", early_stopping=2, **settings)
+    stopped = sentilora.train(early, output=tmp_path / "early")
+    assert len(stopped.record.epochs) == stopped.record.best_epoch + 2
+    assert stopped.record.epochs == best.record.epochs[: len(stopped.record.epochs)]
+
+
+def test_early_stopping_needs_a_metric() -> None:
+    with pytest.raises(ConfigError, match="'early_stopping': say with 'best_by'"):
+        load_config(overrides={"early_stopping": 2})
+
+
+@pytest.mark.parametrize("batching", ["packed", "padded"])
+def test_a_step_in_parts_is_the_same_step(tmp_path: Path, run: sentilora.Run, batching: str) -> None:
+    config = msgspec.structs.replace(run.config, lora=LoraSettings(dropout=0), batching=batching, epochs=1)
+    config = msgspec.structs.replace(config, class_weights="auto", label_smoothing=0.1)
+    whole = sentilora.train(config, output=tmp_path / "whole")
+    parts = sentilora.train(msgspec.structs.replace(config, gradient_accumulation_steps=5), output=tmp_path / "parts")
+    assert parts.record.epochs[0].loss == pytest.approx(
+        whole.record.epochs[0].loss, rel=0.05
+    )  # the head drops out anew
+    assert np.allclose(parts.validation_logits, whole.validation_logits, atol=0.3)
+
+
+def test_class_weights_move_the_threshold(tmp_path: Path, run: sentilora.Run) -> None:
+    def called_positive(weights: str) -> int:
+        config = msgspec.structs.replace(run.config, class_weights=weights, epochs=3)
+        metrics = sentilora.train(config, output=tmp_path / weights).metrics
+        return metrics.true_positive + metrics.false_positive
+
+    assert called_positive("1,20") > called_positive("20,1")
+
+
+@given(
+    st.lists(st.integers(0, 1), min_size=2, max_size=30).filter(lambda labels: 0 < sum(labels) < len(labels)),
+    st.floats(0, 0.9),
+    st.sampled_from(["none", "auto", "1,3"]),
+    st.integers(1, 10),
+)
+def test_the_objective_is_the_weighted_mean_however_it_is_parted(
+    labels: list[int], smoothing: float, weights: str, size: int
+) -> None:
+    config = load_config(overrides={"label_smoothing": smoothing, "class_weights": weights})
+    objective = Objective.of(config, np.array(labels))
+    logits, targets = torch.randn(len(labels), 2), torch.tensor(labels)
+    parts = [range(start, min(start + size, len(labels))) for start in range(0, len(labels), size)]
+    total = sum(objective.of_part(logits[list(part)], targets[list(part)], targets) for part in parts)
+    expected = torch.nn.functional.cross_entropy(logits, targets, weight=objective.weights, label_smoothing=smoothing)
+    assert total.item() == pytest.approx(expected.item(), rel=1e-4)
+    if weights == "auto":
+        negative, positive = (objective.weights * torch.bincount(targets)).tolist()
+        assert negative == pytest.approx(positive, rel=1e-5)
+
+
+@pytest.mark.parametrize("weights", ["1", "balanced", "1,2,3", "1,0", "-1,1"])
+def test_class_weights_that_make_no_sense(weights: str, run: sentilora.Run, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="class_weights"):
+        config = load_config(overrides={"class_weights": weights, "base": run.config.base, "data": run.config.data})
+        sentilora.train(config, output=tmp_path / "run")
+
+
+def test_the_log_and_the_curve(run: sentilora.Run) -> None:
+    log = [json.loads(line) for line in (run.folder / "log.jsonl").read_text("utf-8").splitlines()]
+    steps = [line for line in log if "loss" in line]
+    assert [line["step"] for line in steps] == list(range(1, 13))
+    assert all(line["learning_rate"] >= 0 and line["grad_norm"] > 0 for line in steps)
+    validations = [line for line in log if "eval_loss" in line]
+    assert [line["eval_accuracy"] for line in validations] == [epoch.accuracy for epoch in run.record.epochs]
+    assert (run.folder / "training.png").read_bytes().startswith(b"\x89PNG")

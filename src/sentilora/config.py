@@ -95,11 +95,34 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     weight_decay: Annotated[float, Meta(ge=0, lt=1, description="Decoupled weight decay of AdamW.")] = 0.0
     warmup: Annotated[float, Meta(ge=0, lt=1, description="Share of the steps over which the rate rises.")] = 0.0
     schedule: Annotated[
-        Literal["linear", "cosine", "constant"], Meta(description="How the learning rate falls after the warm-up.")
+        Literal["linear", "cosine", "cosine_with_restarts", "polynomial", "inverse_sqrt", "constant"],
+        Meta(description="How the learning rate falls after the warm-up, as Transformers names it."),
     ] = "linear"
     label_smoothing: Annotated[
         float, Meta(ge=0, lt=1, description="Share of each label's weight that is spread over all labels.")
     ] = 0.0
+    class_weights: Annotated[
+        str,
+        Meta(
+            pattern=r"^(none|auto|[0-9.]+,[0-9.]+)$",
+            description="What a text of each label counts: none, auto (labels count alike, however many texts have "
+            "them), or two numbers, negative's first, such as 1,3.",
+        ),
+    ] = "none"
+    gradient_accumulation_steps: Annotated[
+        int, Meta(ge=1, le=65536, description="Parts into which a step is split to save memory; results stay the same.")
+    ] = 1
+    best_by: Annotated[
+        Optional[Literal["accuracy", "f1", "loss"]],
+        Meta(description="Keep the epoch with the best validation by this, instead of the last."),
+    ] = None
+    early_stopping: Annotated[
+        Optional[_AtLeastOne],
+        Meta(description="End after this many epochs without a better validation; needs best_by."),
+    ] = None
+    report_to: Annotated[
+        tuple[str, ...], Meta(description="Where to report as Transformers does, such as tensorboard or wandb.")
+    ] = ()
     max_length: Annotated[int, Meta(ge=8, le=512, description="Most tokens of a text, [CLS] and [SEP] included.")] = 256
     truncation: Annotated[
         Truncation, Meta(description="What is kept of a longer text: its head, its tail, or 1/4 head + 3/4 tail.")
@@ -198,9 +221,12 @@ def load_config(recipe: Optional[str] = None, overrides: Optional[Mapping[str, A
     if isinstance(settings.get("label_map"), Mapping):  # YAML reads 1 as a number, and 1-2 as a text
         settings["label_map"] = {str(value): meaning for value, meaning in settings["label_map"].items()}
     try:
-        return msgspec.convert(settings, TrainConfig)
+        config = msgspec.convert(settings, TrainConfig)
     except msgspec.ValidationError as error:
         raise ConfigError(_in_one_line(error)) from None
+    if config.early_stopping is not None and config.best_by is None:
+        raise ConfigError("setting 'early_stopping': say with 'best_by' which metric is to get better")
+    return config
 
 
 def dump_config(config: TrainConfig) -> str:

@@ -101,6 +101,16 @@ class Checkpoints:
             )
         return path
 
+    @property
+    def best(self) -> Path:
+        """Where the adapter with the best validation so far lies."""
+        return self.folder / "best"
+
+    def save_best(self) -> None:
+        """Keep the adapter as it is now as the best."""
+        with new_folder(self.best, overwrite=True) as temporary:
+            write_adapter(self.classifier, self.base, self.manifest, temporary)
+
     def save(self, progress: TrainingProgress, optimizer: torch.optim.Optimizer, state: TrainerState) -> None:
         """Write a checkpoint, whole or not at all, and let the oldest go."""
         path = self.folder / f"step-{progress.step:06d}"

@@ -20,6 +20,8 @@ from sentilora.artifacts import (
     ADAPTER_FOLDER,
     CHECKPOINT_FOLDER,
     CONFIG_FILE,
+    CURVE_FILE,
+    LOG_FILE,
     METRICS_FILE,
     VALIDATION_FILE,
     Manifest,
@@ -52,7 +54,9 @@ from sentilora.tables import (
     write_labelled,
 )
 from sentilora.text import EncodingSummary, TextEncoder, with_cleaning
-from sentilora.training.checkpoints import Checkpoints, InterruptedTrainingError
+from sentilora.training.callbacks import JsonLog
+from sentilora.training.checkpoints import Checkpoints, InterruptedTrainingError, restore_adapter
+from sentilora.training.curve import training_curve
 from sentilora.training.run import EpochScores, Run, RunRecord, versions
 from sentilora.training.trainer import EncodedSplit, LoraTrainer, build_trainer
 
@@ -162,15 +166,18 @@ def train(
             trained_parameters=trained,
             total_parameters=total,
             epochs=tuple(EpochScores(epoch=number, **scores) for number, scores in enumerate(trainer.history, start=1)),
+            best_epoch=trainer.best_epoch,
             scores=metrics.scores(),
             confusion={name: int(count) for name, count in vars(metrics).items()},
             reload_difference=parity.difference,
             training_seconds=trainer.progress_bar.seconds,
-            texts_per_second=len(training.texts) * config.epochs / trainer.progress_bar.seconds,
+            texts_per_second=len(training.texts) * len(trainer.history) / trainer.progress_bar.seconds,
             notes=tuple(notes),
             versions=versions(),
         )
         write_labelled(validation_texts, growing / VALIDATION_FILE)
+        log = JsonLog(growing / LOG_FILE).lines()
+        write_file(growing / CURVE_FILE, training_curve(log, trainer.steps // config.epochs))
         write_json(growing / METRICS_FILE, record)
     _logger.info(f"saved: {folder}; reloaded, its logits differ by at most {parity.difference:.1g}")
     return Run(folder, config, record, metrics, classifier, trainer.validation_logits)
@@ -250,7 +257,8 @@ def _fit(trainer: LoraTrainer, notes: Notes) -> None:
         notes.say(f"resumed from {start.parent.parent.name}/{start.parent.name}/{start.name}")
     try:
         with trainer.stop.listening():
-            trainer.train(resume_from_checkpoint=start and str(start))
+            if start is None or trainer.go_on_from(start):
+                trainer.train(resume_from_checkpoint=start and str(start))
         trainer.stop.obey()
     except KeyboardInterrupt:
         left = trainer.checkpoints.newest()
@@ -262,7 +270,11 @@ def _fit(trainer: LoraTrainer, notes: Notes) -> None:
     finally:
         trainer.progress_bar.close()
     trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)  # what answers from now on is fp32
-    if not trainer.validation_logits.size:  # every step was done before this process began
+    if trainer.best_epoch < len(trainer.history):
+        notes.say(f"epoch {trainer.best_epoch} of {len(trainer.history)} validated best by {trainer.config.best_by}")
+        restore_adapter(trainer.model, trainer.checkpoints.best)
+        trainer.validation_logits = trainer.predictor.logits(trainer.validation.token_ids)
+    elif not trainer.validation_logits.size:  # everything was done before this process began
         trainer.validation_logits = trainer.predictor.logits(trainer.validation.token_ids)
     trainable = (parameter for parameter in trainer.model.parameters() if parameter.requires_grad)
     if (

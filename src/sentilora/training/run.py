@@ -20,10 +20,18 @@ _RECORDED_PACKAGES = ("torch", "transformers", "peft", "accelerate", "tokenizers
 
 
 class EpochScores(msgspec.Struct, frozen=True, kw_only=True):
-    """Validation after one epoch; `loss` is the mean training loss of that epoch, in nats."""
+    """Validation after one epoch.
+
+    Attributes:
+        epoch: From 1.
+        loss: Mean training loss of the epoch, in nats.
+        validation_loss: Mean cross-entropy of the validation texts, in nats.
+        accuracy: In [0, 1], as are f1, precision and recall, of the positive label.
+    """
 
     epoch: int
     loss: float
+    validation_loss: float
     accuracy: float
     f1: float
     precision: float
@@ -44,6 +52,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
         trained_parameters: How many parameters were trained.
         total_parameters: How many there are, those included.
         epochs: Validation after each epoch.
+        best_epoch: The epoch, from 1, whose adapter was kept.
         scores: Validation at the end, each in [0, 1].
         confusion: Validation counts at the end.
         reload_difference: Largest difference of a logit between the saved adapter and the model in memory, over the
@@ -64,6 +73,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     trained_parameters: int
     total_parameters: int
     epochs: tuple[EpochScores, ...]
+    best_epoch: int
     scores: dict[str, float]
     confusion: dict[str, int]
     reload_difference: float

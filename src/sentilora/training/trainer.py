@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,15 +15,16 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F  # noqa: N812 - as PyTorch's users call it
 from datasets import Dataset
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import Trainer, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
+from sentilora.artifacts import LOG_FILE
 from sentilora.config import TrainConfig
 from sentilora.modeling.devices import Batching, Device, Precision
 from sentilora.modeling.packed import PackedDistilBert, token_budgets
 from sentilora.modeling.predictor import TorchPredictor, padded
-from sentilora.progress import Progress
 from sentilora.text import EncodedText
+from sentilora.training.callbacks import JsonLog, ProgressBar
 from sentilora.training.checkpoints import (
     CheckpointEvery,
     Checkpoints,
@@ -36,6 +36,7 @@ from sentilora.training.checkpoints import (
     restore_random_states,
 )
 from sentilora.training.metric import SentimentMetric
+from sentilora.training.objective import Objective
 from sentilora.training.sampling import EpochSampler
 
 _logger = logging.getLogger("sentilora")
@@ -67,7 +68,8 @@ class LoraTrainer(Trainer):  # type: ignore[misc]
         checkpoints: Where to go on from, and where to leave something to go on from.
         stop: Heeded after each step and in validation.
         packed: Does the forward pass of training, if the texts of a step are to be packed.
-        config: Of the training; its label smoothing is that of Szegedy et al., 2016, section 7.
+        objective: What to minimise.
+        config: Of the training.
 
     Attributes:
         validation_logits: float32 [n, labels] of the latest validation.
@@ -83,12 +85,13 @@ class LoraTrainer(Trainer):  # type: ignore[misc]
         checkpoints: Checkpoints,
         stop: StopRequest,
         packed: Optional[PackedDistilBert],
+        objective: Objective,
         config: TrainConfig,
         **arguments: Any,
     ) -> None:
         super().__init__(
             model=predictor.model,
-            data_collator=collate if packed is None else _unpadded,
+            data_collator=collate,
             callbacks=[progress_bar, CheckpointEvery(config.checkpoint_steps, stop)],
             **arguments,
         )
@@ -98,41 +101,46 @@ class LoraTrainer(Trainer):  # type: ignore[misc]
         self.checkpoints = checkpoints
         self.stop = stop
         self.packed = packed
+        self.objective = objective
         self.config = config
         self.metric = SentimentMetric()
         self.progress_bar = progress_bar
         self.validation_logits: npt.NDArray[np.float32] = np.empty((0, predictor.labels), np.float32)
         self.history: list[dict[str, float]] = []
         self.losses: list[float] = []
-        self.add_callback(_ValidateWhatIsPending(self))
-
-    def compute_loss(
-        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> Any:
-        """Mean cross-entropy of a padded batch."""
-        labels = inputs.pop("labels")
-        output = model(**inputs)
-        loss = F.cross_entropy(output.logits.float(), labels, label_smoothing=self.config.label_smoothing)
-        return (loss, output) if return_outputs else loss
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
-        """Add up the gradients of a batch's mean cross-entropy; if packed, in parts that bound the memory."""
-        if self.packed is None:
-            loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
-            self.losses.append(loss.item())
-            return loss
+        """Add up the gradients of a step's objective, part by part, so that memory is bounded."""
         model.train()
-        token_ids, labels = inputs["input_ids"], inputs["labels"].to(model.device)
-        total = torch.zeros((), device=model.device)
-        for rows in token_budgets([len(ids) for ids in token_ids], _TOKENS_A_PART):
-            logits = self.packed([token_ids[row] for row in rows])
-            loss = F.cross_entropy(
-                logits, labels[rows], label_smoothing=self.config.label_smoothing, reduction="sum"
-            ) / len(labels)
+        token_ids, labels = inputs["input_ids"], inputs["labels"].to(self.args.device)
+        total = torch.zeros((), device=labels.device)
+        for rows in self._parts(token_ids):
+            with self.compute_loss_context_manager():
+                logits = self._forward(model, [token_ids[row] for row in rows])
+            loss = self.objective.of_part(logits, labels[rows], labels)
             self.accelerator.backward(loss)
             total += loss.detach()
         self.losses.append(total.item())
         return total
+
+    def _parts(self, token_ids: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+        size = math.ceil(len(token_ids) / self.config.gradient_accumulation_steps)
+        for start in range(0, len(token_ids), size):
+            part = range(start, min(start + size, len(token_ids)))
+            if self.packed is None:
+                yield list(part)
+            else:
+                for rows in token_budgets([len(token_ids[row]) for row in part], _TOKENS_A_PART):
+                    yield [start + row for row in rows]
+
+    def _forward(self, model: Any, token_ids: Sequence[Sequence[int]]) -> torch.Tensor:
+        if self.packed is not None:
+            return self.packed(token_ids)
+        ids, mask = padded(token_ids)
+        logits: torch.Tensor = model(
+            input_ids=ids.to(self.args.device), attention_mask=mask.to(self.args.device)
+        ).logits
+        return logits
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """Not counted: the Trainer would want padded tensors."""
@@ -147,16 +155,52 @@ class LoraTrainer(Trainer):  # type: ignore[misc]
         scores: dict[str, float] = self.metric.compute(
             predictions=self.validation_logits.argmax(axis=1), references=self.validation.labels
         )
-        self.history.append({"loss": float(np.mean(self.losses)), **scores})
+        loss = F.cross_entropy(torch.from_numpy(self.validation_logits), torch.from_numpy(self.validation.labels))
+        self.history.append({"loss": float(np.mean(self.losses)), "validation_loss": loss.item(), **scores})
         self.losses = []
         _logger.info(
             f"epoch {len(self.history)}/{self.args.num_train_epochs}: loss {self.history[-1]['loss']:.3f}, validation "
-            f"accuracy {scores['accuracy']:.3f}, F1 {scores['f1']:.3f}"
+            f"loss {loss:.3f}, accuracy {scores['accuracy']:.3f}, F1 {scores['f1']:.3f}"
         )
-        metrics = {f"{metric_key_prefix}_{name}": score for name, score in scores.items()}
+        metrics = {f"{metric_key_prefix}_{name}": score for name, score in {"loss": loss.item(), **scores}.items()}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        if self.config.best_by is not None and self.best_epoch == len(self.history):
+            self.checkpoints.save_best()
+        if self.exhausted:
+            self.control.should_training_stop = True
         return metrics
+
+    @property
+    def best_epoch(self) -> int:
+        """The first epoch, from 1, with the best validation by the metric chosen; the latest where none is."""
+        if self.config.best_by is None:
+            return len(self.history)
+        metric, sign = ("validation_loss", -1) if self.config.best_by == "loss" else (self.config.best_by, 1)
+        scores = [sign * validation[metric] for validation in self.history]
+        return scores.index(max(scores)) + 1 if scores else 0
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether so many epochs have brought nothing better that the training is to end."""
+        patience = self.config.early_stopping
+        return patience is not None and len(self.history) - self.best_epoch >= patience
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of the whole training."""
+        return math.ceil(len(self.train_dataset) / self.config.batch_size) * self.config.epochs
+
+    def go_on_from(self, checkpoint: Path) -> bool:
+        """Take up a checkpoint, and validate what it has not. Returns whether there is anything left to train."""
+        progress = load_progress(checkpoint)
+        self.history, self.losses = progress.history, progress.losses
+        self.progress_bar.seconds = progress.seconds
+        restore_adapter(self.model, checkpoint)
+        self.state.global_step = progress.step
+        if len(self.history) < progress.step * self.config.epochs // self.steps:
+            self.evaluate()
+        return progress.step < self.steps and not self.exhausted
 
     def _get_train_sampler(self, train_dataset: Any = None) -> EpochSampler:
         lengths = [len(ids) for ids in self.train_dataset["input_ids"]]
@@ -183,11 +227,7 @@ class LoraTrainer(Trainer):  # type: ignore[misc]
         self.checkpoints.save(progress, self.optimizer, self.state)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        checkpoint = Path(resume_from_checkpoint)
-        progress = load_progress(checkpoint)
-        self.history, self.losses = progress.history, progress.losses
-        self.progress_bar.seconds = progress.seconds
-        restore_adapter(self.model, checkpoint)
+        """Nothing: `go_on_from` did."""
 
     def _load_optimizer_and_scheduler(self, checkpoint: Optional[str]) -> None:
         if checkpoint is not None:
@@ -207,66 +247,6 @@ def _without_autocast(model: Any) -> Iterator[None]:
     finally:
         if wrapped is not None:
             model.__dict__["forward"] = wrapped
-
-
-class ProgressBar(TrainerCallback):  # type: ignore[misc]
-    """Step, loss, texts/s and time left, live.
-
-    Attributes:
-        seconds: Spent in steps.
-    """
-
-    def __init__(self, texts: int, config: TrainConfig) -> None:
-        self.texts = texts
-        self.batch_size = config.batch_size
-        self.progress = Progress("training", texts * config.epochs)
-        self.loss = float("nan")
-        self.seconds = 0.0
-        self._step_began = 0.0
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Open the bar, where a resumed training left it."""
-        self.progress.__enter__()
-        epochs, steps = divmod(state.global_step, state.max_steps // state.num_train_epochs)
-        self.progress.skip(epochs * self.texts + steps * self.batch_size)
-
-    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Start the clock."""
-        self._step_began = time.monotonic()
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: Optional[dict[str, float]] = None, **_: Any) -> None:
-        """Take up a step's loss, smoothed."""
-        loss = (logs or {}).get("loss")
-        if loss is not None:
-            self.loss = loss if np.isnan(self.loss) else 0.9 * self.loss + 0.1 * loss
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Count the texts of one optimiser step."""
-        self.seconds += time.monotonic() - self._step_began
-        left_in_epoch = self.texts - self.progress.done % self.texts
-        loss = "" if np.isnan(self.loss) else f"  loss {self.loss:.3f}"
-        status = f"step {state.global_step}/{state.max_steps}{loss}"
-        self.progress.advance(min(self.batch_size, left_in_epoch), status)
-
-    def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Say why the bar stands still."""
-        self.progress.advance(0, "validating")
-
-    def close(self) -> None:
-        """Close the bar, however the training ended."""
-        self.progress.__exit__(None, None, None)
-
-
-class _ValidateWhatIsPending(TrainerCallback):  # type: ignore[misc]
-    """Catches up with the validation of an epoch whose training was finished, and no more, before an interruption."""
-
-    def __init__(self, trainer: LoraTrainer) -> None:
-        self.trainer = trainer
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Validate, if an epoch more is trained than validated."""
-        if len(self.trainer.history) < state.global_step // (state.max_steps // state.num_train_epochs):
-            self.trainer.evaluate()
 
 
 def build_trainer(
@@ -297,7 +277,7 @@ def build_trainer(
         save_strategy="no",
         logging_steps=1,
         logging_nan_inf_filter=False,
-        report_to="none",
+        report_to=list(config.report_to) or "none",
         disable_tqdm=True,
     )
     arguments._n_gpu = min(arguments.n_gpu, 1)  # several would be DataParallel, and batch_size would mean texts a GPU
@@ -309,6 +289,7 @@ def build_trainer(
         checkpoints,
         StopRequest(),
         packed,
+        Objective.of(config, train.labels),
         config,
         args=arguments,
         optimizers=(_optimizer(predictor.model, config), None),
@@ -317,16 +298,11 @@ def build_trainer(
     )
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)
+    trainer.add_callback(JsonLog(checkpoints.folder.parent / LOG_FILE))
     return trainer
 
 
-def collate(rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-    """A padded batch: ids and mask int64 [n, longest], labels int64 [n]."""
-    ids, mask = padded([row["input_ids"] for row in rows])
-    return {"input_ids": ids, "attention_mask": mask, "labels": torch.tensor([row["labels"] for row in rows])}
-
-
-def _unpadded(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def collate(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The ids of each text as they are, and labels int64 [n]."""
     return {"input_ids": [row["input_ids"] for row in rows], "labels": torch.tensor([row["labels"] for row in rows])}
 

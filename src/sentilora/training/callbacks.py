@@ -1,0 +1,85 @@
+"""What accompanies a training: the live bar and the log."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+from transformers import TrainerCallback
+
+from sentilora.config import TrainConfig
+from sentilora.progress import Progress
+
+
+class ProgressBar(TrainerCallback):  # type: ignore[misc]
+    """Step, loss, texts/s and time left, live.
+
+    Attributes:
+        seconds: Spent in steps.
+    """
+
+    def __init__(self, texts: int, config: TrainConfig) -> None:
+        self.texts = texts
+        self.batch_size = config.batch_size
+        self.progress = Progress("training", texts * config.epochs)
+        self.loss = float("nan")
+        self.seconds = 0.0
+        self._step_began = 0.0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Open the bar, where a resumed training left it."""
+        self.progress.__enter__()
+        epochs, steps = divmod(state.global_step, state.max_steps // state.num_train_epochs)
+        self.progress.skip(epochs * self.texts + steps * self.batch_size)
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Start the clock."""
+        self._step_began = time.monotonic()
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Optional[dict[str, float]] = None, **_: Any) -> None:
+        """Take up a step's loss, smoothed."""
+        loss = (logs or {}).get("loss")
+        if loss is not None:
+            self.loss = loss if np.isnan(self.loss) else 0.9 * self.loss + 0.1 * loss
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Count the texts of one optimiser step."""
+        self.seconds += time.monotonic() - self._step_began
+        left_in_epoch = self.texts - self.progress.done % self.texts
+        loss = "" if np.isnan(self.loss) else f"  loss {self.loss:.3f}"
+        status = f"step {state.global_step}/{state.max_steps}{loss}"
+        self.progress.advance(min(self.batch_size, left_in_epoch), status)
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Say why the bar stands still."""
+        self.progress.advance(0, "validating")
+
+    def close(self) -> None:
+        """Close the bar, however the training ended."""
+        self.progress.__exit__(None, None, None)
+
+
+class JsonLog(TrainerCallback):  # type: ignore[misc]
+    """One JSON object a line for each step (`loss`, `learning_rate`, `grad_norm`) and validation (`eval_...`)."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Forget the steps after the checkpoint that a resumed training goes on from: they are taken again."""
+        kept = [line for line in self.lines() if line["step"] <= state.global_step]
+        self.path.write_text("".join(json.dumps(line) + "\n" for line in kept), "utf-8")
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Optional[dict[str, float]] = None, **_: Any) -> None:
+        """Append a line."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": state.global_step, **(logs or {})}) + "\n")
+
+    def lines(self) -> list[dict[str, float]]:
+        """What was logged; a line that a kill cut short is left out."""
+        if not self.path.is_file():
+            return []
+        return [json.loads(line) for line in self.path.read_text("utf-8").splitlines() if line.endswith("}")]
