@@ -24,13 +24,13 @@ from sentilora.modeling.predictor import padded
 from sentilora.notes import Notes
 
 TEXTS = [[2, *range(10, 10 + length), 3] for length in (1, 40, 7, 0, 23, 23)]
-LABELS = torch.tensor([0, 1, 1, 0, 1, 0])
+LABELS = torch.tensor([0, 1, 1, 0, 1, 1])
 ALL = ("q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2")
 
 
 def adapted(base: Path, targets: tuple[str, ...], dropout: float = 0.0) -> Any:
-    model = attach_lora(load_pretrained(base, SENTIMENT, 0.0), LoraSettings(target_modules=targets, dropout=dropout))
     torch.manual_seed(1)
+    model = attach_lora(load_pretrained(base, SENTIMENT, 0.0), LoraSettings(target_modules=targets, dropout=dropout))
     for name, parameter in model.named_parameters():
         if "lora_B" in name:  # zero at first, which would hide the gradients of A
             torch.nn.init.normal_(parameter, std=0.1)

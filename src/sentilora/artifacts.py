@@ -254,6 +254,11 @@ def new_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def unfinished(path: Path) -> Path:
+    """Where the run that will be at `path` grows."""
+    return path.resolve().with_name(f"{path.name}.unfinished")
+
+
 @contextlib.contextmanager
 def run_folder(path: Path, overwrite: bool) -> Iterator[Path]:
     """A run that grows as `NAME.unfinished` and appears at `path` complete.
@@ -269,7 +274,7 @@ def run_folder(path: Path, overwrite: bool) -> Iterator[Path]:
     """
     refuse_existing(path, overwrite)
     path = path.resolve()
-    growing = path.with_name(f"{path.name}.unfinished")
+    growing = unfinished(path)
     try:
         growing.mkdir(parents=True, exist_ok=True)
         lock = (growing / _LOCK).open("wb")

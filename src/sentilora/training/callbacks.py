@@ -70,11 +70,15 @@ class JsonLog(TrainerCallback):  # type: ignore[misc]
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Forget the steps after the checkpoint that a resumed training goes on from: they are taken again."""
+        if not state.is_world_process_zero:
+            return
         kept = [line for line in self.lines() if line["step"] <= state.global_step]
         self.path.write_text("".join(json.dumps(line) + "\n" for line in kept), "utf-8")
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Optional[dict[str, float]] = None, **_: Any) -> None:
         """Append a line."""
+        if not state.is_world_process_zero:
+            return
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": state.global_step, **(logs or {})}) + "\n")
 

@@ -25,6 +25,7 @@ from sentilora.errors import OutputError, SentiloraError
 from sentilora.inference import Classifier
 from sentilora.modeling.base import Base
 from sentilora.modeling.saving import write_adapter
+from sentilora.training.processes import Processes
 
 _PROGRESS = "training.json"
 _TENSORS = "training.safetensors"
@@ -70,6 +71,7 @@ class Checkpoints:
         base: Its frozen encoder.
         manifest: What each checkpoint's manifest says.
         data: Fingerprint of the texts and labels.
+        processes: Of which the main one writes.
     """
 
     folder: Path
@@ -77,6 +79,7 @@ class Checkpoints:
     base: Base
     manifest: Manifest
     data: str
+    processes: Processes
 
     def newest(self) -> Optional[Path]:
         """The newest checkpoint, if there is any, checked to be whole and of this data and base.
@@ -108,11 +111,15 @@ class Checkpoints:
 
     def save_best(self) -> None:
         """Keep the adapter as it is now as the best."""
+        if not self.processes.main:
+            return
         with new_folder(self.best, overwrite=True) as temporary:
             write_adapter(self.classifier, self.base, self.manifest, temporary)
 
     def save(self, progress: TrainingProgress, optimizer: torch.optim.Optimizer, state: TrainerState) -> None:
         """Write a checkpoint, whole or not at all, and let the oldest go."""
+        if not self.processes.main:
+            return
         path = self.folder / f"step-{progress.step:06d}"
         note = f"a checkpoint after {progress.step:,} steps of an unfinished training"
         with new_folder(path, overwrite=True) as temporary:
@@ -148,8 +155,11 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, schedule: Any, checkpoin
     schedule.load_state_dict(progress.schedule)
 
 
-def restore_random_states(checkpoint: Path) -> None:
-    """Set PyTorch's random generators to where they stood."""
+def restore_random_states(checkpoint: Path, processes: Processes) -> None:
+    """Set PyTorch's random generators to where they stood in the main process; the others begin new ones."""
+    if not processes.main:
+        torch.manual_seed(load_progress(checkpoint).step * processes.count + processes.rank)
+        return
     tensors = load_file(checkpoint / _TENSORS)
     torch.set_rng_state(tensors["random.cpu"])
     if torch.cuda.is_available() and "random.cuda" in tensors:
@@ -207,9 +217,10 @@ class StopRequest:
 class CheckpointEvery(TrainerCallback):  # type: ignore[misc]
     """Has a checkpoint written at the end of each epoch, every minute or every so many steps, and before stopping."""
 
-    def __init__(self, steps: Optional[int], stop: StopRequest) -> None:
+    def __init__(self, steps: Optional[int], stop: StopRequest, processes: Processes) -> None:
         self.steps = steps
         self.stop = stop
+        self.processes = processes
         self.latest = time.monotonic()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -217,6 +228,7 @@ class CheckpointEvery(TrainerCallback):  # type: ignore[misc]
         now = time.monotonic()
         due = now - self.latest >= _SECONDS_BETWEEN if self.steps is None else state.global_step % self.steps == 0
         epoch_ends = state.global_step % (state.max_steps // state.num_train_epochs) == 0
+        self.stop.made = self.processes.any(self.stop.made)
         if due or epoch_ends or self.stop.made:
             control.should_save = True
             self.latest = now

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
 import logging
 import os
 import shutil
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Optional
 
 import msgspec
 import numpy as np
 import torch
-from transformers import set_seed
 
 from sentilora.analysis import ClassificationMetrics
 from sentilora.artifacts import (
@@ -24,41 +22,26 @@ from sentilora.artifacts import (
     LOG_FILE,
     METRICS_FILE,
     VALIDATION_FILE,
-    Manifest,
     PathLike,
     refuse_existing,
     run_folder,
+    unfinished,
     write_file,
     write_json,
 )
 from sentilora.config import TrainConfig, dump_config, load_config
-from sentilora.errors import ConfigError, OutputError, SentiloraError
-from sentilora.inference import Classifier
-from sentilora.labels import SENTIMENT, LabelMap
-from sentilora.modeling.base import find_base, load_pretrained, load_tokenizer
-from sentilora.modeling.devices import choose_batching, choose_device, choose_precision
-from sentilora.modeling.lora import attach_lora, count_parameters
-from sentilora.modeling.packed import packable
-from sentilora.modeling.predictor import TorchPredictor
+from sentilora.errors import OutputError, SentiloraError
+from sentilora.modeling.devices import choose_device
 from sentilora.modeling.saving import save_adapter
 from sentilora.notes import Notes
-from sentilora.tables import (
-    FROM_PYTHON,
-    Columns,
-    LabelledTexts,
-    Source,
-    Split,
-    read_labelled,
-    split_labelled,
-    subset,
-    write_labelled,
-)
-from sentilora.text import EncodingSummary, TextEncoder, with_cleaning
+from sentilora.tables import FROM_PYTHON, Source, write_labelled
 from sentilora.training.callbacks import JsonLog
 from sentilora.training.checkpoints import Checkpoints, InterruptedTrainingError, restore_adapter
 from sentilora.training.curve import training_curve
+from sentilora.training.preparation import Preparation, prepare
+from sentilora.training.processes import Processes, is_main_process
 from sentilora.training.run import EpochScores, Run, RunRecord, versions
-from sentilora.training.trainer import EncodedSplit, LoraTrainer, build_trainer
+from sentilora.training.trainer import LoraTrainer, build_trainer
 
 _logger = logging.getLogger("sentilora")
 
@@ -102,128 +85,50 @@ def train(
     named = {role: _name_of(source) for role, source in sources.items() if source is not None}
     config = msgspec.structs.replace(config or load_config(overrides=settings), **named)
     folder = Path(output)
-    refuse_existing(folder, overwrite)
+    if not is_main_process():
+        _logger.setLevel(logging.WARNING)
+    else:
+        refuse_existing(folder, overwrite)
     notes = Notes()
     device = choose_device(config.device, notes)
-    precision = choose_precision(config.precision, device, notes)
-    base = find_base(config.base, notes)
-    split = _read(
-        config, config.data if data is None else data, config.validation if validation is None else validation, notes
+    processes = Processes.join(device)
+    prepared = prepare(
+        config,
+        config.data if data is None else data,
+        config.validation if validation is None else validation,
+        device,
+        notes,
     )
-    encoder = TextEncoder(with_cleaning(load_tokenizer(base.folder)), config.max_length, config.truncation)
-    train_texts, training = _encode(split.train, encoder)
-    validation_texts, validating = _encode(split.validation, encoder)
-    _logger.info(f"training: {train_texts.describe()}")
-    _logger.info(f"validation: {validation_texts.describe()}")
-    _logger.info(f"split: {split.how}")
-    encoding = EncodingSummary.of(training.texts)
-    _logger.info(f"encoding: at most {config.max_length} tokens ({config.truncation}), {encoding}")
-
-    set_seed(config.seed)
-    pretrained = load_pretrained(base.folder, SENTIMENT, config.base_dropout)
-    if config.max_length > pretrained.config.max_position_embeddings:
-        raise ConfigError(
-            f"setting 'max_length': {base.reference.id} has {pretrained.config.max_position_embeddings} positions, "
-            f"not {config.max_length}"
-        )
-    model = attach_lora(pretrained, config.lora)
-    trained, total = count_parameters(model)
-    batching = choose_batching(config.batching, packable(model), device, precision, notes)
-    _logger.info(
-        f"model: {base.reference.id}, {trained:,} of {total:,} parameters trained; "
-        f"{device.type}, {precision}, {batching}"
-    )
-    predictor = TorchPredictor(model, device, len(SENTIMENT))
-    manifest = Manifest(
-        kind="adapter",
-        labels=SENTIMENT.names,
-        max_length=config.max_length,
-        truncation=config.truncation,
-        base=base.reference,
-        notes=tuple(notes),
-    )
-    classifier = Classifier(predictor, encoder, SENTIMENT, notes=notes)
-    with run_folder(folder, overwrite) as growing:
-        _claim(growing, config, overwrite)
+    with _place(folder, overwrite, processes) as growing:
+        if processes.main:
+            _claim(growing, config, overwrite)
+        processes.wait()
         checkpoints = Checkpoints(
-            growing / CHECKPOINT_FOLDER, classifier, base, manifest, _fingerprint(training, validating)
+            growing / CHECKPOINT_FOLDER,
+            prepared.classifier,
+            prepared.base,
+            prepared.manifest,
+            prepared.fingerprint,
+            processes,
         )
-        trainer = build_trainer(predictor, training, validating, config, device, precision, batching, checkpoints)
+        trainer = build_trainer(prepared, config, checkpoints)
         _fit(trainer, notes)
-        metrics = ClassificationMetrics.of(validating.labels, trainer.validation_logits.argmax(axis=1))
-        manifest = msgspec.structs.replace(manifest, metrics={"n": metrics.n, **metrics.scores()}, notes=tuple(notes))
-        parity = save_adapter(
-            classifier, base, manifest, growing / ADAPTER_FOLDER, validating.token_ids, trainer.validation_logits
-        )
-        record = RunRecord(
-            training=train_texts.describe(),
-            validation=validation_texts.describe(),
-            split=split.how,
-            encoding=str(encoding),
-            device=device.type,
-            precision=precision,
-            batching=batching,
-            trained_parameters=trained,
-            total_parameters=total,
-            epochs=tuple(EpochScores(epoch=number, **scores) for number, scores in enumerate(trainer.history, start=1)),
-            best_epoch=trainer.best_epoch,
-            scores=metrics.scores(),
-            confusion={name: int(count) for name, count in vars(metrics).items()},
-            reload_difference=parity.difference,
-            training_seconds=trainer.progress_bar.seconds,
-            texts_per_second=len(training.texts) * len(trainer.history) / trainer.progress_bar.seconds,
-            notes=tuple(notes),
-            versions=versions(),
-        )
-        write_labelled(validation_texts, growing / VALIDATION_FILE)
-        log = JsonLog(growing / LOG_FILE).lines()
-        write_file(growing / CURVE_FILE, training_curve(log, trainer.steps // config.epochs))
-        write_json(growing / METRICS_FILE, record)
-    _logger.info(f"saved: {folder}; reloaded, its logits differ by at most {parity.difference:.1g}")
-    return Run(folder, config, record, metrics, classifier, trainer.validation_logits)
+        metrics = ClassificationMetrics.of(prepared.validation.labels, trainer.validation_logits.argmax(axis=1))
+        if processes.main:
+            _save(prepared, config, trainer, metrics, growing)
+    processes.wait()
+    record = msgspec.json.decode((folder / METRICS_FILE).read_bytes(), type=RunRecord)
+    _logger.info(f"saved: {folder}; reloaded, its logits differ by at most {record.reload_difference:.1g}")
+    return Run(folder, config, record, metrics, prepared.classifier, trainer.validation_logits)
 
 
 def _name_of(source: Source) -> str:
     return os.fspath(source) if isinstance(source, (str, os.PathLike)) else FROM_PYTHON
 
 
-def _read(config: TrainConfig, data: Source, validation: Optional[Source], notes: Notes) -> Split:
-    label_map = None
-    if config.label_map is not None:
-        label_map = LabelMap.parse(config.label_map)
-        notes.say("labels read as " + ", ".join(f"{value} = {name}" for value, name in config.label_map.items()))
-    columns = Columns(config.text_column, config.label_column, config.group_column, label_map)
-    texts = read_labelled(data, columns)
-    if validation is None:
-        split = split_labelled(texts, config.validation_fraction, config.seed)
-    else:
-        columns = dataclasses.replace(columns, group=None)
-        split = Split(texts, read_labelled(validation, columns), "validation data of their own")
-    split = Split(
-        subset(split.train, config.limit, config.seed),
-        subset(split.validation, config.validation_limit, config.seed),
-        split.how,
-    )
-    leaked = len(set(split.train.texts) & set(split.validation.texts))
-    if leaked:
-        notes.say(f"{leaked:,} of the validation texts are training texts too: the validation flatters")
-    return split
-
-
-def _encode(texts: LabelledTexts, encoder: TextEncoder) -> tuple[LabelledTexts, EncodedSplit]:
-    """The texts of which the vocabulary knows any token, and their tokens."""
-    encoded = encoder.encode(texts.texts)
-    rows = [row for row, text in enumerate(encoded) if text.readable]
-    readable = texts.only(rows, "no word that the base knows")
-    return readable, EncodedSplit([encoded[row] for row in rows], readable.labels)
-
-
-def _fingerprint(*splits: EncodedSplit) -> str:
-    """What tells whether the texts and labels are the same: a sha256 in hexadecimal."""
-    digest = hashlib.sha256()
-    for split in splits:
-        digest.update(msgspec.msgpack.encode((split.token_ids, split.labels.tolist())))
-    return digest.hexdigest()
+def _place(folder: Path, overwrite: bool, processes: Processes) -> AbstractContextManager[Path]:
+    """Where the run grows: the main process's own, in which the others only read."""
+    return run_folder(folder, overwrite) if processes.main else nullcontext(unfinished(folder))
 
 
 def _claim(folder: Path, config: TrainConfig, overwrite: bool) -> None:
@@ -273,8 +178,7 @@ def _fit(trainer: LoraTrainer, notes: Notes) -> None:
     if trainer.best_epoch < len(trainer.history):
         notes.say(f"epoch {trainer.best_epoch} of {len(trainer.history)} validated best by {trainer.config.best_by}")
         restore_adapter(trainer.model, trainer.checkpoints.best)
-        trainer.validation_logits = trainer.predictor.logits(trainer.validation.token_ids)
-    elif not trainer.validation_logits.size:  # everything was done before this process began
+    if trainer.best_epoch < len(trainer.history) or not trainer.validation_logits.size:
         trainer.validation_logits = trainer.predictor.logits(trainer.validation.token_ids)
     trainable = (parameter for parameter in trainer.model.parameters() if parameter.requires_grad)
     if (
@@ -283,3 +187,43 @@ def _fit(trainer: LoraTrainer, notes: Notes) -> None:
     ):
         shutil.rmtree(trainer.checkpoints.folder, ignore_errors=True)
         raise SentiloraError("training diverged (not a number): lower the setting 'learning_rate'")
+
+
+def _save(
+    prepared: Preparation, config: TrainConfig, trainer: LoraTrainer, metrics: ClassificationMetrics, folder: Path
+) -> None:
+    """Write all that a run holds into its folder, the adapter proved."""
+    notes = tuple(prepared.classifier.notes)
+    parity = save_adapter(
+        prepared.classifier,
+        prepared.base,
+        msgspec.structs.replace(prepared.manifest, metrics={"n": metrics.n, **metrics.scores()}),
+        folder / ADAPTER_FOLDER,
+        prepared.validation.token_ids,
+        trainer.validation_logits,
+    )
+    record = RunRecord(
+        training=prepared.train.data.describe(),
+        validation=prepared.validation.data.describe(),
+        split=prepared.split,
+        encoding=str(prepared.encoding),
+        device=prepared.predictor.device.type,
+        precision=prepared.precision,
+        batching=prepared.batching,
+        processes=trainer.processes.count,
+        trained_parameters=prepared.parameters[0],
+        total_parameters=prepared.parameters[1],
+        epochs=tuple(EpochScores(epoch=number, **scores) for number, scores in enumerate(trainer.history, start=1)),
+        best_epoch=trainer.best_epoch,
+        scores=metrics.scores(),
+        confusion={name: int(count) for name, count in vars(metrics).items()},
+        reload_difference=parity.difference,
+        training_seconds=trainer.progress_bar.seconds,
+        texts_per_second=len(prepared.train.texts) * len(trainer.history) / trainer.progress_bar.seconds,
+        notes=notes,
+        versions=versions(),
+    )
+    write_labelled(prepared.validation.data, folder / VALIDATION_FILE)
+    log = JsonLog(folder / LOG_FILE).lines()
+    write_file(folder / CURVE_FILE, training_curve(log, trainer.steps // config.epochs))
+    write_json(folder / METRICS_FILE, record)

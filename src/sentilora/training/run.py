@@ -49,6 +49,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
         device: Where it was trained.
         precision: Of the forward and backward pass.
         batching: How the texts of a step shared it.
+        processes: How many trained together.
         trained_parameters: How many parameters were trained.
         total_parameters: How many there are, those included.
         epochs: Validation after each epoch.
@@ -70,6 +71,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     device: str
     precision: str
     batching: str
+    processes: int
     trained_parameters: int
     total_parameters: int
     epochs: tuple[EpochScores, ...]

@@ -6,7 +6,6 @@ import contextlib
 import logging
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
@@ -15,15 +14,14 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F  # noqa: N812 - as PyTorch's users call it
 from datasets import Dataset
+from torch.utils.data import DataLoader
 from transformers import Trainer, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from sentilora.artifacts import LOG_FILE
 from sentilora.config import TrainConfig
-from sentilora.modeling.devices import Batching, Device, Precision
 from sentilora.modeling.packed import PackedDistilBert, token_budgets
-from sentilora.modeling.predictor import TorchPredictor, padded
-from sentilora.text import EncodedText
+from sentilora.modeling.predictor import padded
 from sentilora.training.callbacks import JsonLog, ProgressBar
 from sentilora.training.checkpoints import (
     CheckpointEvery,
@@ -37,6 +35,7 @@ from sentilora.training.checkpoints import (
 )
 from sentilora.training.metric import SentimentMetric
 from sentilora.training.objective import Objective
+from sentilora.training.preparation import Preparation
 from sentilora.training.sampling import EpochSampler
 
 _logger = logging.getLogger("sentilora")
@@ -45,31 +44,10 @@ _TOKENS_A_PART = 2048  # on two CPU cores the fastest of 1024, 2048 and 4096
 PACKED_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
-@dataclass(frozen=True)
-class EncodedSplit:
-    """Encoded texts with their labels, int64 [n]."""
-
-    texts: Sequence[EncodedText]
-    labels: npt.NDArray[np.int64]
-
-    @property
-    def token_ids(self) -> list[list[int]]:
-        """The ids of each text."""
-        return [text.ids for text in self.texts]
-
-
 class LoraTrainer(Trainer):  # type: ignore[misc]
     """A Trainer that validates through the same `TorchPredictor` that answers later.
 
-    Args:
-        predictor: Of the model to train.
-        validation: What to validate on.
-        progress_bar: Advanced with each step.
-        checkpoints: Where to go on from, and where to leave something to go on from.
-        stop: Heeded after each step and in validation.
-        packed: Does the forward pass of training, if the texts of a step are to be packed.
-        objective: What to minimise.
-        config: Of the training.
+    Every process sees every step whole and takes its share of the texts; their gradients are added up.
 
     Attributes:
         validation_logits: float32 [n, labels] of the latest validation.
@@ -79,65 +57,87 @@ class LoraTrainer(Trainer):  # type: ignore[misc]
 
     def __init__(
         self,
-        predictor: TorchPredictor,
-        validation: EncodedSplit,
-        progress_bar: ProgressBar,
-        checkpoints: Checkpoints,
-        stop: StopRequest,
-        packed: Optional[PackedDistilBert],
-        objective: Objective,
+        prepared: Preparation,
         config: TrainConfig,
-        **arguments: Any,
+        checkpoints: Checkpoints,
+        arguments: TrainingArguments,
     ) -> None:
+        model = prepared.predictor.model
+        self.stop = StopRequest()
+        self.progress_bar = ProgressBar(len(prepared.train.texts), config)
+        self.processes = checkpoints.processes
         super().__init__(
-            model=predictor.model,
+            model=model,
+            args=arguments,
             data_collator=collate,
-            callbacks=[progress_bar, CheckpointEvery(config.checkpoint_steps, stop)],
-            **arguments,
+            train_dataset=Dataset.from_dict({"input_ids": prepared.train.token_ids, "labels": prepared.train.labels}),
+            eval_dataset=Dataset.from_dict({"labels": prepared.validation.labels}),
+            optimizers=(_optimizer(model, config), None),
+            callbacks=[
+                self.progress_bar,
+                CheckpointEvery(config.checkpoint_steps, self.stop, self.processes),
+                JsonLog(checkpoints.folder.parent / LOG_FILE),
+            ],
         )
+        for callback in (PrinterCallback, ProgressCallback):
+            self.remove_callback(callback)
         self.control: Any
-        self.predictor = predictor
-        self.validation = validation
+        self.predictor = prepared.predictor
+        self.validation = prepared.validation
         self.checkpoints = checkpoints
-        self.stop = stop
-        self.packed = packed
-        self.objective = objective
         self.config = config
+        self.packed = (
+            PackedDistilBert(model, PACKED_DTYPES[prepared.precision]) if prepared.batching == "packed" else None
+        )
+        self.objective = Objective.of(config, prepared.train.labels)
         self.metric = SentimentMetric()
-        self.progress_bar = progress_bar
-        self.validation_logits: npt.NDArray[np.float32] = np.empty((0, predictor.labels), np.float32)
+        self.validation_logits: npt.NDArray[np.float32] = np.empty((0, self.predictor.labels), np.float32)
         self.history: list[dict[str, float]] = []
         self.losses: list[float] = []
 
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """Whole steps, in an order that a resumed training finds again."""
+        lengths = [len(ids) for ids in self.train_dataset["input_ids"]]
+        steps = math.ceil(len(lengths) / self.config.batch_size)
+        sampler = EpochSampler(
+            lengths,
+            self.config.batch_size,
+            self.config.seed,
+            epoch=lambda: int(self.state.global_step) // steps,
+            grouped=self.packed is None,
+        )
+        return DataLoader(self.train_dataset, self.config.batch_size, sampler=sampler, collate_fn=collate)
+
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
         """Add up the gradients of a step's objective, part by part, so that memory is bounded."""
-        model.train()
+        self.model.train()
         token_ids, labels = inputs["input_ids"], inputs["labels"].to(self.args.device)
         total = torch.zeros((), device=labels.device)
         for rows in self._parts(token_ids):
             with self.compute_loss_context_manager():
-                logits = self._forward(model, [token_ids[row] for row in rows])
+                logits = self._forward([token_ids[row] for row in rows])
             loss = self.objective.of_part(logits, labels[rows], labels)
             self.accelerator.backward(loss)
             total += loss.detach()
-        self.losses.append(total.item())
+        self.processes.sum_gradients(parameter for parameter in self.model.parameters() if parameter.requires_grad)
+        self.losses.append(self.processes.sum(total).item())
         return total
 
     def _parts(self, token_ids: Sequence[Sequence[int]]) -> Iterator[list[int]]:
-        size = math.ceil(len(token_ids) / self.config.gradient_accumulation_steps)
-        for start in range(0, len(token_ids), size):
-            part = range(start, min(start + size, len(token_ids)))
-            if self.packed is None:
-                yield list(part)
-            else:
-                for rows in token_budgets([len(token_ids[row]) for row in part], _TOKENS_A_PART):
-                    yield [start + row for row in rows]
+        """This process's rows of a step, in parts that fit the memory."""
+        mine = self.processes.share(len(token_ids))
+        size = max(1, math.ceil(len(mine) / self.config.gradient_accumulation_steps))
+        for start in range(0, len(mine), size):
+            part = mine[start : start + size]
+            lengths = [len(token_ids[row]) for row in part]
+            for rows in [range(len(part))] if self.packed is None else token_budgets(lengths, _TOKENS_A_PART):
+                yield [part[row] for row in rows]
 
-    def _forward(self, model: Any, token_ids: Sequence[Sequence[int]]) -> torch.Tensor:
+    def _forward(self, token_ids: Sequence[Sequence[int]]) -> torch.Tensor:
         if self.packed is not None:
             return self.packed(token_ids)
         ids, mask = padded(token_ids)
-        logits: torch.Tensor = model(
+        logits: torch.Tensor = self.model(
             input_ids=ids.to(self.args.device), attention_mask=mask.to(self.args.device)
         ).logits
         return logits
@@ -151,7 +151,9 @@ class LoraTrainer(Trainer):  # type: ignore[misc]
     ) -> dict[str, float]:
         """Validate on the whole validation set; called by the Trainer after each epoch."""
         with _without_autocast(self.model):
-            self.validation_logits = self.predictor.logits(self.validation.token_ids, self.stop.obey)
+            token_ids = self.validation.token_ids
+            mine = self.predictor.logits([token_ids[row] for row in self.processes.share(len(token_ids))], self._obey)
+        self.validation_logits = self.processes.gathered(len(token_ids), mine)
         scores: dict[str, float] = self.metric.compute(
             predictions=self.validation_logits.argmax(axis=1), references=self.validation.labels
         )
@@ -202,16 +204,10 @@ class LoraTrainer(Trainer):  # type: ignore[misc]
             self.evaluate()
         return progress.step < self.steps and not self.exhausted
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> EpochSampler:
-        lengths = [len(ids) for ids in self.train_dataset["input_ids"]]
-        steps = math.ceil(len(lengths) / self.config.batch_size)
-        return EpochSampler(
-            lengths,
-            self.config.batch_size,
-            self.config.seed,
-            epoch=lambda: int(self.state.global_step) // steps,
-            grouped=self.packed is None,
-        )
+    def _obey(self, _: int) -> None:
+        """Several processes stop together, after a step; one may stop in the midst of a validation."""
+        if self.processes.count == 1:
+            self.stop.obey()
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         progress = TrainingProgress(
@@ -235,7 +231,7 @@ class LoraTrainer(Trainer):  # type: ignore[misc]
 
     def _load_rng_state(self, checkpoint: Optional[str]) -> None:
         if checkpoint is not None:
-            restore_random_states(Path(checkpoint))
+            restore_random_states(Path(checkpoint), self.processes)
 
 
 @contextlib.contextmanager
@@ -249,18 +245,8 @@ def _without_autocast(model: Any) -> Iterator[None]:
             model.__dict__["forward"] = wrapped
 
 
-def build_trainer(
-    predictor: TorchPredictor,
-    train: EncodedSplit,
-    validation: EncodedSplit,
-    config: TrainConfig,
-    device: Device,
-    precision: Precision,
-    batching: Batching,
-    checkpoints: Checkpoints,
-) -> LoraTrainer:
+def build_trainer(prepared: Preparation, config: TrainConfig, checkpoints: Checkpoints) -> LoraTrainer:
     """A Trainer for this configuration, that leaves its checkpoints where `checkpoints` says."""
-    packed = PackedDistilBert(predictor.model, PACKED_DTYPES[precision]) if batching == "packed" else None
     arguments = TrainingArguments(
         output_dir=str(checkpoints.folder.parent),
         num_train_epochs=config.epochs,
@@ -268,10 +254,11 @@ def build_trainer(
         learning_rate=config.learning_rate,
         weight_decay=config.weight_decay,
         lr_scheduler_type=config.schedule if config.schedule != "constant" else "constant_with_warmup",
-        warmup_steps=_warmup_steps(len(train.texts), config),
-        bf16=precision == "bf16" and packed is None,  # under autocast; what is packed has the weights in bf16
-        fp16=precision == "fp16",
-        use_cpu=device.type == "cpu",
+        warmup_steps=_warmup_steps(len(prepared.train.texts), config),
+        # Under autocast; what is packed has its weights in bf16.
+        bf16=prepared.precision == "bf16" and prepared.batching == "padded",
+        fp16=prepared.precision == "fp16",
+        use_cpu=prepared.predictor.device.type == "cpu",
         seed=config.seed,
         eval_strategy="epoch",
         save_strategy="no",
@@ -281,25 +268,7 @@ def build_trainer(
         disable_tqdm=True,
     )
     arguments._n_gpu = min(arguments.n_gpu, 1)  # several would be DataParallel, and batch_size would mean texts a GPU
-    dataset = Dataset.from_dict({"input_ids": train.token_ids, "labels": train.labels})
-    trainer = LoraTrainer(
-        predictor,
-        validation,
-        ProgressBar(len(train.texts), config),
-        checkpoints,
-        StopRequest(),
-        packed,
-        Objective.of(config, train.labels),
-        config,
-        args=arguments,
-        optimizers=(_optimizer(predictor.model, config), None),
-        train_dataset=dataset,
-        eval_dataset=Dataset.from_dict({"labels": validation.labels}),
-    )
-    for callback in (PrinterCallback, ProgressCallback):
-        trainer.remove_callback(callback)
-    trainer.add_callback(JsonLog(checkpoints.folder.parent / LOG_FILE))
-    return trainer
+    return LoraTrainer(prepared, config, checkpoints, arguments)
 
 
 def collate(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
