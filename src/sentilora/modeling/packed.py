@@ -49,8 +49,9 @@ class PackedDistilBert:
         positions = torch.cat([torch.arange(length, device=device) for length in lengths])
         first = torch.tensor([0, *lengths[:-1]], device=device).cumsum(0)
 
-        hidden: Tensor = self.classifier.distilbert.embeddings(ids[None], position_ids=positions[None])[0]
-        hidden = hidden.to(self.dtype)
+        embeddings = self.classifier.distilbert.embeddings  # which takes no positions before Transformers 5
+        embedded = embeddings.word_embeddings(ids) + embeddings.position_embeddings(positions)
+        hidden: Tensor = embeddings.dropout(embeddings.LayerNorm(embedded)).to(self.dtype)
         for block in self._blocks[:-1]:
             hidden = block(hidden, hidden, lengths, lengths)
         answers = hidden.index_select(0, first)

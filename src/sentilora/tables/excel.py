@@ -19,7 +19,7 @@ def read_xlsx(content: bytes) -> pa.Table:
     """
     try:
         workbook = CalamineWorkbook.from_filelike(io.BytesIO(content))
-        names = [sheet.name for sheet in workbook.sheets_metadata if sheet.visible is SheetVisibleEnum.Visible]
+        names = [sheet.name for sheet in workbook.sheets_metadata if sheet.visible == SheetVisibleEnum.Visible]
         sheets = {name: workbook.get_sheet_by_name(name).to_python() for name in names}
     except CalamineError as error:
         raise ValueError(f"not an Excel workbook: {error}") from None
