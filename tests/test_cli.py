@@ -95,7 +95,7 @@ def test_train_merge_and_use(tmp_path: Path, tiny_base: Path, reviews_csv: Path)
 def test_the_quickstart_trains_proves_and_classifies(tmp_path: Path) -> None:
     result = sentilora_command("quickstart", "What a treat, I loved every minute.", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
-    assert "training: 2,260 texts" in result.stderr
+    assert "training: 2,660 texts" in result.stderr
     differences = [float(line.rsplit(" ", 1)[1]) for line in result.stdout.splitlines() if "differ by at most" in line]
     assert len(differences) == 2
     assert differences[0] <= 1e-5
