@@ -196,7 +196,7 @@ def with_sentilora(arguments: argparse.Namespace) -> dict[str, float]:
 
     import sentilora
 
-    recipe = {"precision": "fp32", "base_dropout": 0.1} if arguments.worker == "same" else {}
+    recipe = {"precision": "fp32", "base_dropout": 0.1, "attention_dropout": 0.1} if arguments.worker == "same" else {}
     with tempfile.TemporaryDirectory() as folder:
         run = sentilora.train(
             base=str(arguments.base),

@@ -30,7 +30,9 @@ ALL = ("q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2")
 
 def adapted(base: Path, targets: tuple[str, ...], dropout: float = 0.0) -> Any:
     torch.manual_seed(1)
-    model = attach_lora(load_pretrained(base, SENTIMENT, 0.0), LoraSettings(target_modules=targets, dropout=dropout))
+    model = attach_lora(
+        load_pretrained(base, SENTIMENT, 0.0, 0.0), LoraSettings(target_modules=targets, dropout=dropout)
+    )
     for name, parameter in model.named_parameters():
         if "lora_B" in name:  # zero at first, which would hide the gradients of A
             torch.nn.init.normal_(parameter, std=0.1)

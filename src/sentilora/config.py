@@ -128,7 +128,11 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Truncation, Meta(description="What is kept of a longer text: its head, its tail, or 1/4 head + 3/4 tail.")
     ] = "head"
     base_dropout: Annotated[
-        float, Meta(ge=0, lt=1, description="Dropout inside the frozen base, attention included, while training.")
+        float, Meta(ge=0, lt=1, description="Dropout of the frozen base's activations while training.")
+    ] = 0.0
+    attention_dropout: Annotated[
+        float,
+        Meta(ge=0, lt=1, description="Dropout of the frozen base's attention weights while training; it is slow."),
     ] = 0.0
     device: Annotated[DeviceChoice, Meta(description="Where to train; auto takes CUDA, then MPS, then the CPU.")] = (
         "auto"

@@ -71,15 +71,18 @@ def find_base(name: str, notes: Notes, revision: Optional[str] = None) -> Base:
     return Base(folder, reference)
 
 
-def load_pretrained(folder: Path, labels: Labels, dropout: Optional[float] = None) -> PreTrainedModel:
+def load_pretrained(
+    folder: Path, labels: Labels, dropout: Optional[float] = None, attention_dropout: Optional[float] = None
+) -> PreTrainedModel:
     """The model in `folder` for classification, in fp32; a head that the folder does not hold is random.
 
     Args:
         folder: A base, or a standalone model.
         labels: Names of the head's labels.
-        dropout: Of the encoder, attention included; None keeps the folder's own. The head's dropout stays its own.
+        dropout: Of the encoder's activations; None keeps the folder's own. The head's dropout stays its own.
+        attention_dropout: Of the attention weights; None keeps the folder's own.
     """
-    encoder_dropout = {} if dropout is None else {"dropout": dropout, "attention_dropout": dropout}
+    dropouts = {"dropout": dropout, "attention_dropout": attention_dropout}
     with transformers_silenced():  # it would warn that the head is new, which is as it must be
         model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
             folder,
@@ -90,7 +93,7 @@ def load_pretrained(folder: Path, labels: Labels, dropout: Optional[float] = Non
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=False,
-            **encoder_dropout,
+            **{name: share for name, share in dropouts.items() if share is not None},
         )
     return model
 

@@ -133,7 +133,7 @@ def prepare(
     _logger.info(f"encoding: at most {config.max_length} tokens ({config.truncation}), {encoding}")
 
     set_seed(config.seed)
-    pretrained = load_pretrained(base.folder, SENTIMENT, config.base_dropout)
+    pretrained = load_pretrained(base.folder, SENTIMENT, config.base_dropout, config.attention_dropout)
     positions = pretrained.config.max_position_embeddings
     if config.max_length > positions:
         raise ConfigError(
