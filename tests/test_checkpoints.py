@@ -102,7 +102,7 @@ def test_changed_settings_or_data_do_not_go_on(tmp_path: Path, tiny_base: Path, 
     changed = finish(command(tiny_base, data), tmp_path)
     assert changed.returncode == 2
     assert "cannot go on: the data have changed" in changed.stderr
-    anew = finish(command(tiny_base, data, "--seed", 5, "--overwrite"), tmp_path)
+    anew = finish(command(tiny_base, data, "--overwrite"), tmp_path)
     assert anew.returncode == 0, anew.stderr
     assert "resumed" not in anew.stderr
 
@@ -153,6 +153,7 @@ def test_a_training_killed_after_its_last_step_only_ends(tmp_path: Path, run: se
     unfinished = tmp_path / "killed.unfinished"
     unfinished.mkdir()
     last.rename(unfinished / "checkpoints")
+    (unfinished / "adapter").mkdir()  # and cut short again while it was saved
     (unfinished / "config.yaml").write_text((tmp_path / "whole/config.yaml").read_text("utf-8"), "utf-8")
     killed = sentilora.train(config, output=tmp_path / "killed")
     assert (killed.folder / ADAPTER).read_bytes() == (whole.folder / ADAPTER).read_bytes()

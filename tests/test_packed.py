@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from peft import LoraConfig, TaskType, get_peft_model
+from peft import LoraConfig, PromptTuningConfig, TaskType, get_peft_model
 from torch.nn.functional import cross_entropy
 
 import sentilora
@@ -107,6 +107,13 @@ def test_what_is_not_plain_lora_is_left_to_peft(tiny_base: Path, variant: dict[s
     config = LoraConfig(task_type=TaskType.SEQ_CLS, target_modules=["q_lin"], **variant)
     model = get_peft_model(load_pretrained(tiny_base, SENTIMENT), config)
     assert not packable(model)
+
+
+def test_what_is_not_lora_is_left_to_peft(tiny_base: Path) -> None:
+    config = PromptTuningConfig(
+        task_type=TaskType.SEQ_CLS, num_virtual_tokens=4, token_dim=32, num_layers=2, num_attention_heads=4
+    )
+    assert not packable(get_peft_model(load_pretrained(tiny_base, SENTIMENT), config))
 
 
 @given(st.lists(st.integers(1, 50)), st.integers(1, 100))

@@ -220,3 +220,6 @@ def test_any_data_set_of_the_hub(tmp_path: Path) -> None:
         assert len(downloads) == 2
     assert read("shop/reviews/plain", None) == [["plain train 0", "plain train 1"], [1, 0]]
     assert "the Hub cannot be reached" in read("shop/others", None)
+    nowhere = "http://127.0.0.1:9"
+    assert read("shop/reviews/plain", nowhere) == [["plain train 0", "plain train 1"], [1, 0]]
+    assert "use --data with a file" in read("shop/others", nowhere)

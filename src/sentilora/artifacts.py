@@ -249,7 +249,7 @@ def new_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
         with _full_disk_in_one_line(path):
             yield temporary
             _flush(temporary)
-            _put_in_place(temporary, path)
+            _put_in_place(temporary, path, overwrite)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -290,7 +290,7 @@ def run_folder(path: Path, overwrite: bool) -> Iterator[Path]:
                 yield growing
                 (growing / _LOCK).unlink()
                 _flush(growing)
-                _put_in_place(growing, path)
+                _put_in_place(growing, path, overwrite)
         finally:
             if not any(growing.glob(f"{CHECKPOINT_FOLDER}/*")):
                 shutil.rmtree(growing, ignore_errors=True)
@@ -306,8 +306,9 @@ def _full_disk_in_one_line(path: Path) -> Iterator[None]:
         raise OutputError(f"cannot write {path}: {error.strerror}; make room and give the command again") from None
 
 
-def _put_in_place(complete: Path, path: Path) -> None:
-    """Rename a complete folder to `path`, in place of a folder that may be there."""
+def _put_in_place(complete: Path, path: Path, overwrite: bool) -> None:
+    """Rename a complete folder to `path`, in place of a folder that may be there, if it still may be replaced."""
+    refuse_existing(path, overwrite)
     if not path.exists():
         complete.rename(path)
         return
@@ -315,7 +316,7 @@ def _put_in_place(complete: Path, path: Path) -> None:
     path.rename(replaced)
     try:
         complete.rename(path)
-    except OSError:
+    except BaseException:
         replaced.rename(path)
         raise
     shutil.rmtree(replaced)

@@ -8,12 +8,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, Optional
 
-from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub import DatasetInfo, HfApi, snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
     HFValidationError,
     LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
@@ -63,12 +64,21 @@ def dataset_files(repository: str, revision: str) -> list[str]:
     """
     try:
         with _in_one_line(f"datasets/{repository}", revision):
-            siblings = HfApi().dataset_info(repository, revision=revision).siblings or []
+            siblings = _information(repository, revision).siblings or []
         return [sibling.rfilename for sibling in siblings]
     except HubUnreachableError:
         folder = fetch(repository, [], kind="dataset", revision=revision)
         _logger.info(f"the Hub cannot be reached: taking what is cached of {repository}")
         return [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
+
+
+def _information(repository: str, revision: str) -> DatasetInfo:
+    try:
+        return HfApi().dataset_info(repository, revision=revision)
+    except (HfHubHTTPError, HFValidationError, OfflineModeIsEnabled):
+        raise
+    except Exception as error:  # noqa: BLE001 - the HTTP library's own, which differs from version to version
+        raise OSError(f"{type(error).__name__} {error}") from None
 
 
 @contextlib.contextmanager
@@ -87,5 +97,5 @@ def _in_one_line(address: str, revision: Optional[str]) -> Iterator[None]:
     except LocalEntryNotFoundError:
         raise HubUnreachableError(f"the Hub cannot be reached for '{address}', and it is not in the cache") from None
     except (HfHubHTTPError, OSError) as error:
-        first_line = str(error).splitlines()[0]
+        first_line = (str(error) or type(error).__name__).splitlines()[0]
         raise HubUnreachableError(f"the Hub did not deliver '{address}' ({first_line})") from None

@@ -27,7 +27,7 @@ from sentilora.tables import read_texts
     "--file",
     "-f",
     type=click.Path(path_type=Path),
-    help="Take the texts from a .csv or .parquet file, or from lines of text.",
+    help="Take the texts from a file of rows (.csv, .jsonl, .xlsx, ...), or from lines of text.",
 )
 @click.option("--text-column", help="Column with the texts, if not under a usual name.")
 @labels_option

@@ -11,7 +11,7 @@ from typing import Any, Optional, cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - as PyTorch's users call it
-from peft import PeftModel
+from peft import PeftModel, PeftType
 from peft.tuners.lora import Linear as LoraLayer
 from torch import Tensor, nn
 from transformers import DistilBertForSequenceClassification
@@ -21,6 +21,8 @@ def packable(model: nn.Module) -> bool:
     """Whether `PackedDistilBert` computes what `model` computes."""
     classifier = _without_peft(model)
     if not isinstance(classifier, DistilBertForSequenceClassification):
+        return False
+    if isinstance(model, PeftModel) and any(each.peft_type != PeftType.LORA for each in model.peft_config.values()):
         return False
     linear = [layer for block in classifier.distilbert.transformer.layer for layer in _linear_layers(block)]
     return all(type(layer) is nn.Linear or _is_plain_lora(layer) for layer in linear)

@@ -105,7 +105,7 @@ def write_adapter(trained: Classifier, base: Base, manifest: Manifest, folder: P
     settings: LoraConfig = model.peft_config["default"]
     settings.base_model_name_or_path = base.name_for_plain_tools
     try:
-        model.save_pretrained(folder, safe_serialization=True)
+        model.save_pretrained(folder, safe_serialization=True, save_embedding_layers=False)  # else it asks the Hub
     except SafetensorError as error:
         raise OutputError(f"cannot write {folder.parent}: {error}") from None
     missing = untrained_parts(_tensor_names(folder / ADAPTER_WEIGHTS), settings.target_modules)

@@ -88,9 +88,10 @@ class Checkpoints:
             OutputError: It was trained on other data or another base.
             ModelError: A file of it is damaged.
         """
-        path = max(self.folder.glob("step-*"), default=None)
-        if path is None:
+        written = self._written()
+        if not written:
             return None
+        path = written[-1]
         manifest = read_manifest(path)
         reason = None
         if load_progress(path).data != self.data:
@@ -128,8 +129,11 @@ class Checkpoints:
             state.save_to_json(str(temporary / TRAINER_STATE_NAME))
             manifest = msgspec.structs.replace(self.manifest, notes=(*self.manifest.notes, note))
             write_adapter(self.classifier, self.base, manifest, temporary)
-        for old in sorted(self.folder.glob("step-*"))[:-_KEPT]:
+        for old in self._written()[:-_KEPT]:
             shutil.rmtree(old)
+
+    def _written(self) -> list[Path]:
+        return sorted(self.folder.glob("step-*"), key=lambda path: int(path.name.rpartition("-")[2]))
 
 
 def load_progress(checkpoint: Path) -> TrainingProgress:
@@ -237,5 +241,7 @@ class CheckpointEvery(TrainerCallback):  # type: ignore[misc]
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Do not validate an epoch that was cut short."""
+        self.stop.made = self.processes.any(self.stop.made)
         if self.stop.made:
             control.should_evaluate = False
+            control.should_training_stop = True

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any, Optional
 
 import msgspec
-import numpy as np
-import torch
 
 from sentilora.analysis import ClassificationMetrics
 from sentilora.artifacts import (
@@ -30,7 +28,7 @@ from sentilora.artifacts import (
     write_json,
 )
 from sentilora.config import TrainConfig, dump_config, load_config
-from sentilora.errors import OutputError, SentiloraError
+from sentilora.errors import OutputError, UserError
 from sentilora.modeling.devices import choose_device
 from sentilora.modeling.saving import save_adapter
 from sentilora.notes import Notes
@@ -41,7 +39,7 @@ from sentilora.training.curve import training_curve
 from sentilora.training.preparation import Preparation, prepare
 from sentilora.training.processes import Processes, is_main_process
 from sentilora.training.run import EpochScores, Run, RunRecord, versions
-from sentilora.training.trainer import LoraTrainer, build_trainer
+from sentilora.training.trainer import DivergedError, LoraTrainer, build_trainer
 
 _logger = logging.getLogger("sentilora")
 
@@ -111,6 +109,9 @@ def train(
             prepared.fingerprint,
             processes,
         )
+        if overwrite and processes.main:
+            _drop_what_cannot_go_on(checkpoints)
+        processes.wait()
         trainer = build_trainer(prepared, config, checkpoints)
         _fit(trainer, notes)
         metrics = ClassificationMetrics.of(prepared.validation.labels, trainer.validation_logits.argmax(axis=1))
@@ -150,12 +151,19 @@ def _claim(folder: Path, config: TrainConfig, overwrite: bool) -> None:
     write_file(path, dump_config(config).encode())
 
 
+def _drop_what_cannot_go_on(checkpoints: Checkpoints) -> None:
+    try:
+        checkpoints.newest()
+    except UserError:
+        shutil.rmtree(checkpoints.folder)
+
+
 def _fit(trainer: LoraTrainer, notes: Notes) -> None:
     """Train, from the newest checkpoint on where there is one.
 
     Raises:
         InterruptedTrainingError: The user stopped it.
-        SentiloraError: It diverged.
+        DivergedError: It diverged; no checkpoint is left.
     """
     start = trainer.checkpoints.newest()
     if start is not None:
@@ -172,6 +180,9 @@ def _fit(trainer: LoraTrainer, notes: Notes) -> None:
         raise InterruptedTrainingError(
             f"interrupted: {left} holds what was learnt so far; give the same command again to go on from there"
         ) from None
+    except DivergedError:
+        shutil.rmtree(trainer.checkpoints.folder, ignore_errors=True)
+        raise
     finally:
         trainer.progress_bar.close()
     trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)  # what answers from now on is fp32
@@ -180,13 +191,6 @@ def _fit(trainer: LoraTrainer, notes: Notes) -> None:
         restore_adapter(trainer.model, trainer.checkpoints.best)
     if trainer.best_epoch < len(trainer.history) or not trainer.validation_logits.size:
         trainer.validation_logits = trainer.predictor.logits(trainer.validation.token_ids)
-    trainable = (parameter for parameter in trainer.model.parameters() if parameter.requires_grad)
-    if (
-        not all(torch.isfinite(parameter).all() for parameter in trainable)
-        or not np.isfinite(trainer.validation_logits).all()
-    ):
-        shutil.rmtree(trainer.checkpoints.folder, ignore_errors=True)
-        raise SentiloraError("training diverged (not a number): lower the setting 'learning_rate'")
 
 
 def _save(
@@ -194,6 +198,7 @@ def _save(
 ) -> None:
     """Write all that a run holds into its folder, the adapter proved."""
     notes = tuple(prepared.classifier.notes)
+    shutil.rmtree(folder / ADAPTER_FOLDER, ignore_errors=True)  # of a process that was cut short here
     parity = save_adapter(
         prepared.classifier,
         prepared.base,

@@ -20,6 +20,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from sentilora.artifacts import LOG_FILE
 from sentilora.config import TrainConfig
+from sentilora.errors import SentiloraError
 from sentilora.modeling.packed import PackedDistilBert, token_budgets
 from sentilora.modeling.predictor import padded
 from sentilora.training.callbacks import JsonLog, ProgressBar
@@ -42,6 +43,13 @@ _logger = logging.getLogger("sentilora")
 
 _TOKENS_A_PART = 2048  # on two CPU cores the fastest of 1024, 2048 and 4096
 PACKED_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+class DivergedError(SentiloraError):
+    """The loss or the answers are no numbers any more."""
+
+    def __init__(self) -> None:
+        super().__init__("training diverged (not a number): lower the setting 'learning_rate'")
 
 
 class LoraTrainer(Trainer):  # type: ignore[misc]
@@ -120,7 +128,11 @@ class LoraTrainer(Trainer):  # type: ignore[misc]
             self.accelerator.backward(loss)
             total += loss.detach()
         self.processes.sum_gradients(parameter for parameter in self.model.parameters() if parameter.requires_grad)
-        self.losses.append(self.processes.sum(total).item())
+        loss_of_step = self.processes.sum(total).item()
+        if math.isfinite(loss_of_step):
+            self.losses.append(loss_of_step)
+        elif not self.args.fp16:  # whose scaler skips a step that overflows
+            raise DivergedError
         return total
 
     def _parts(self, token_ids: Sequence[Sequence[int]]) -> Iterator[list[int]]:
@@ -154,6 +166,8 @@ class LoraTrainer(Trainer):  # type: ignore[misc]
             token_ids = self.validation.token_ids
             mine = self.predictor.logits([token_ids[row] for row in self.processes.share(len(token_ids))], self._obey)
         self.validation_logits = self.processes.gathered(len(token_ids), mine)
+        if not (self.losses and np.isfinite(self.validation_logits).all()):
+            raise DivergedError
         scores: dict[str, float] = self.metric.compute(
             predictions=self.validation_logits.argmax(axis=1), references=self.validation.labels
         )
