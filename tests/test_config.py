@@ -67,6 +67,10 @@ def test_a_label_map_is_replaced_as_a_whole_and_may_have_numbers_for_keys(tmp_pa
     path = tmp_path / "stars.yaml"
     path.write_text("label_map: {1: negative, 4-5: positive}\n", "utf-8")
     assert load_config(str(path)).label_map == {"1": "negative", "4-5": "positive"}
+    path.write_text("label_map: {no: negative, yes: positive}\n", "utf-8")
+    with pytest.raises(ConfigError, match="put them in quotes"):
+        load_config(str(path))
+    path.write_text("label_map: {1: negative, 4-5: positive}\n", "utf-8")
     other = {"no": "negative", "yes": "positive"}
     assert load_config(str(path), {"label_map": other}).label_map == other
 

@@ -142,7 +142,7 @@ def test_files_that_are_not_what_they_say(tmp_path: Path, name: str, content: by
 
 def test_dates_and_mixed_cells_of_a_workbook_are_text(tmp_path: Path) -> None:
     workbook = openpyxl.Workbook()
-    for row in (["text", "label"], ["good", "1"], [2024, 0], [None, 1]):
+    for row in (["text", "label", "order"], ["good", "1", 1e22], [2024, 0, 7], [None, 1, 8]):
         workbook.active.append(row)
     workbook.save(tmp_path / "a.xlsx")
     data = read_labelled(str(tmp_path / "a.xlsx"))
@@ -160,13 +160,26 @@ def test_dates_and_mixed_cells_of_a_workbook_are_text(tmp_path: Path) -> None:
         ({"Good": "positive", "bad": "neg"}, " GOOD ", 1),
         ({"-1": "negative", "1": "positive"}, -1.0, 0),
         ({"-5--1": "negative", "1-5": "positive"}, -3, 0),
-        ({"4-5": "negative", "0-10": "positive"}, 4, 0),
+        ({"0-4": "negative", "6-10": "positive"}, 1e300, None),
         ({"0-10": "negative", "7": "positive"}, 7, 1),
         ({"true": "negative", "false": "positive"}, True, 0),
     ],
 )
 def test_a_label_map_says_what_values_mean(mapping: dict[str, str], value: object, label: int) -> None:
     assert LabelMap.parse(mapping).label_id(value) == label
+
+
+@pytest.mark.parametrize(
+    ("mapping", "message"),
+    [
+        ({"1-3": "negative", "3-5": "positive"}, "'3-5' overlaps"),
+        ({"2-1": "negative", "4-5": "positive"}, "'2-1' runs backwards"),
+        ({"good": "positive", "GOOD": "negative"}, "'GOOD' is there twice"),
+    ],
+)
+def test_a_label_map_that_contradicts_itself(mapping: dict[str, str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        LabelMap.parse(mapping)
 
 
 def test_a_label_map_that_says_too_little() -> None:

@@ -253,7 +253,7 @@ def test_the_objective_is_the_weighted_mean_however_it_is_parted(
         assert negative == pytest.approx(positive, rel=1e-5)
 
 
-@pytest.mark.parametrize("weights", ["1", "balanced", "1,2,3", "1,0", "-1,1"])
+@pytest.mark.parametrize("weights", ["1", "balanced", "1,2,3", "1,0", "-1,1", "1.2.3,4"])
 def test_class_weights_that_make_no_sense(weights: str, run: sentilora.Run, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="class_weights"):
         config = load_config(overrides={"class_weights": weights, "base": run.config.base, "data": run.config.data})

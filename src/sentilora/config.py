@@ -223,6 +223,8 @@ def load_config(recipe: Optional[str] = None, overrides: Optional[Mapping[str, A
     _overlay(settings, overrides or {})
     _refuse_unknown(settings, TrainConfig)
     if isinstance(settings.get("label_map"), Mapping):  # YAML reads 1 as a number, and 1-2 as a text
+        if any(isinstance(value, bool) for value in settings["label_map"]):
+            raise ConfigError("setting 'label_map': YAML reads yes, no, on, off as true and false: put them in quotes")
         settings["label_map"] = {str(value): meaning for value, meaning in settings["label_map"].items()}
     try:
         config = msgspec.convert(settings, TrainConfig)

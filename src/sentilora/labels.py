@@ -83,7 +83,8 @@ class LabelMap:
         """Read `{"1-2": "negative", "4-5": "positive", "great": "positive"}`; single values win over ranges.
 
         Raises:
-            ConfigError: A meaning is neither negative nor positive, or only one of them is there.
+            ConfigError: A meaning is neither negative nor positive, or only one of them is there; a value is there
+                twice; a range runs backwards or overlaps with another.
         """
         values: dict[str, int] = {}
         ranges: list[tuple[float, float, int]] = []
@@ -92,10 +93,17 @@ class LabelMap:
             if label is None:
                 raise ConfigError(f"setting 'label_map': '{written}={meaning}': a value means negative or positive")
             numbers = _RANGE.fullmatch(written)
-            if numbers:
-                ranges.append((float(numbers[1]), float(numbers[2]), label))
-            else:
+            if numbers is None:
+                if _folded(written) in values:
+                    raise ConfigError(f"setting 'label_map': '{written}' is there twice")
                 values[_folded(written)] = label
+                continue
+            low, high = float(numbers[1]), float(numbers[2])
+            if low > high:
+                raise ConfigError(f"setting 'label_map': '{written}' runs backwards: the lower number comes first")
+            if any(low <= other_high and other_low <= high for other_low, other_high, _ in ranges):
+                raise ConfigError(f"setting 'label_map': '{written}' overlaps with another range")
+            ranges.append((low, high, label))
         if {*values.values(), *(label for _, _, label in ranges)} != {0, 1}:
             raise ConfigError("setting 'label_map': say which values are negative and which are positive")
         return cls(values, tuple(ranges))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from typing import Union
 
 import pyarrow as pa
 from python_calamine import CalamineError, CalamineWorkbook, SheetVisibleEnum
@@ -36,7 +37,12 @@ def read_xlsx(content: bytes) -> pa.Table:
 def _column(cells: Sequence[object]) -> pa.Array:
     values = [None if cell == "" else cell for cell in cells]
     kinds = {type(value) for value in values if value is not None}
-    values = [int(value) if isinstance(value, float) and value.is_integer() else value for value in values]
+    values = [_whole(value) if isinstance(value, float) else value for value in values]
     if kinds <= {int, float} or kinds in ({bool}, {str}):
         return pa.array(values)
     return pa.array([None if value is None else str(value) for value in values], pa.string())
+
+
+def _whole(value: float) -> Union[int, float]:
+    """A number without a fraction as an int; Excel knows no other numbers than floats, exact up to 2**53."""
+    return int(value) if abs(value) < 2**53 and value.is_integer() else value

@@ -40,8 +40,11 @@ class Objective:
         if config.class_weights == "auto":
             weights = [float(weight) for weight in len(labels) / (len(counts) * counts)]
         else:
-            weights = [float(weight) for weight in config.class_weights.split(",")]
-        if len(weights) != len(counts) or min(weights) <= 0:
+            try:
+                weights = [float(weight) for weight in config.class_weights.split(",")]
+            except ValueError:
+                weights = []
+        if len(weights) != len(counts) or not min(weights) > 0:
             raise ConfigError(f"setting 'class_weights': give {len(counts)} numbers above 0, negative's first")
         return cls(config.label_smoothing, torch.tensor(weights))
 
