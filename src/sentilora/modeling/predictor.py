@@ -30,7 +30,7 @@ class TorchPredictor:
         self.labels = labels
         packed = device.type == "cpu" and packable(self.model)
         self._forward: Callable[[Sequence[Sequence[int]]], torch.Tensor] = (
-            PackedDistilBert(self.model) if packed else self._padded
+            PackedDistilBert(self.model) if packed else self.padded_logits
         )
 
     def logits(self, token_ids: Sequence[Sequence[int]], on_batch: Optional[Callable[[int], Any]] = None) -> Logits:
@@ -56,7 +56,8 @@ class TorchPredictor:
             self.model.train(was_training)
         return result
 
-    def _padded(self, token_ids: Sequence[Sequence[int]]) -> torch.Tensor:
+    def padded_logits(self, token_ids: Sequence[Sequence[int]]) -> torch.Tensor:
+        """The logits, [n, labels], of one padded batch, by the forward pass of the model itself; differentiable."""
         ids, mask = padded(token_ids)
         output = self.model(input_ids=ids.to(self.device.type), attention_mask=mask.to(self.device.type))
         logits: torch.Tensor = output.logits

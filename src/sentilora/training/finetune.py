@@ -100,7 +100,6 @@ def train(
     with _place(folder, overwrite, processes) as growing:
         if processes.main:
             _claim(growing, config, overwrite)
-        processes.wait()
         checkpoints = Checkpoints(
             growing / CHECKPOINT_FOLDER,
             prepared.classifier,
@@ -230,5 +229,5 @@ def _save(
     )
     write_labelled(prepared.validation.data, folder / VALIDATION_FILE)
     log = JsonLog(folder / LOG_FILE).lines()
-    write_file(folder / CURVE_FILE, training_curve(log, trainer.steps // config.epochs))
+    write_file(folder / CURVE_FILE, training_curve(log, trainer.steps_an_epoch))
     write_json(folder / METRICS_FILE, record)

@@ -22,7 +22,6 @@ from sentilora.artifacts import LOG_FILE
 from sentilora.config import TrainConfig
 from sentilora.errors import SentiloraError
 from sentilora.modeling.packed import PackedDistilBert, token_budgets
-from sentilora.modeling.predictor import padded
 from sentilora.training.callbacks import JsonLog, ProgressBar
 from sentilora.training.checkpoints import (
     CheckpointEvery,
@@ -106,12 +105,11 @@ class LoraTrainer(Trainer):  # type: ignore[misc]
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Whole steps, in an order that a resumed training finds again."""
         lengths = [len(ids) for ids in self.train_dataset["input_ids"]]
-        steps = math.ceil(len(lengths) / self.config.batch_size)
         sampler = EpochSampler(
             lengths,
             self.config.batch_size,
             self.config.seed,
-            epoch=lambda: int(self.state.global_step) // steps,
+            epoch=lambda: int(self.state.global_step) // self.steps_an_epoch,
             grouped=self.packed is None,
         )
         return DataLoader(self.train_dataset, self.config.batch_size, sampler=sampler, collate_fn=collate)
@@ -148,11 +146,7 @@ class LoraTrainer(Trainer):  # type: ignore[misc]
     def _forward(self, token_ids: Sequence[Sequence[int]]) -> torch.Tensor:
         if self.packed is not None:
             return self.packed(token_ids)
-        ids, mask = padded(token_ids)
-        logits: torch.Tensor = self.model(
-            input_ids=ids.to(self.args.device), attention_mask=mask.to(self.args.device)
-        ).logits
-        return logits
+        return self.predictor.padded_logits(token_ids)
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """Not counted: the Trainer would want padded tensors."""
@@ -203,9 +197,14 @@ class LoraTrainer(Trainer):  # type: ignore[misc]
         return patience is not None and len(self.history) - self.best_epoch >= patience
 
     @property
+    def steps_an_epoch(self) -> int:
+        """Optimiser steps of one pass over the training texts."""
+        return math.ceil(len(self.train_dataset) / self.config.batch_size)
+
+    @property
     def steps(self) -> int:
         """Optimiser steps of the whole training."""
-        return math.ceil(len(self.train_dataset) / self.config.batch_size) * self.config.epochs
+        return self.steps_an_epoch * self.config.epochs
 
     def go_on_from(self, checkpoint: Path) -> bool:
         """Take up a checkpoint, and validate what it has not. Returns whether there is anything left to train."""
@@ -214,7 +213,7 @@ class LoraTrainer(Trainer):  # type: ignore[misc]
         self.progress_bar.seconds = progress.seconds
         restore_adapter(self.model, checkpoint)
         self.state.global_step = progress.step
-        if len(self.history) < progress.step * self.config.epochs // self.steps:
+        if len(self.history) < progress.step // self.steps_an_epoch:
             self.evaluate()
         return progress.step < self.steps and not self.exhausted
 
