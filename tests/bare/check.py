@@ -15,7 +15,7 @@ import sentilora
 import sentilora.errors
 
 TORCH_WING = ("sentilora.training", "sentilora.modeling")
-HEAVY = ("torch", "transformers", "peft", "accelerate", "datasets", "evaluate", "safetensors", "sklearn", "pandas")
+HEAVY = ("torch", "transformers", "peft", "accelerate", "datasets", "evaluate", "onnx", "sklearn", "pandas")
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

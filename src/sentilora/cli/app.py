@@ -19,7 +19,7 @@ from sentilora.cli.train import train
 from sentilora.errors import MissingExtraError, SentiloraError
 
 _EXIT_INTERRUPTED = 130
-_TORCH_WING = {"torch", "transformers", "peft", "accelerate", "datasets", "evaluate", "safetensors"}
+_TORCH_WING = {"torch", "transformers", "peft", "accelerate", "datasets", "evaluate", "onnx"}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
