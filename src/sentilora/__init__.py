@@ -14,7 +14,7 @@ from sentilora._version import __version__
 
 if TYPE_CHECKING:
     from sentilora.analysis import Evaluation, evaluate
-    from sentilora.inference import Classifier, Prediction
+    from sentilora.inference import Classifier, Explanation, Prediction, explain
     from sentilora.labels import LabelMap
     from sentilora.modeling.merging import merge
     from sentilora.tables import Columns, read_labelled
@@ -24,11 +24,13 @@ __all__ = [
     "Classifier",
     "Columns",
     "Evaluation",
+    "Explanation",
     "LabelMap",
     "Prediction",
     "Run",
     "__version__",
     "evaluate",
+    "explain",
     "merge",
     "read_labelled",
     "train",
@@ -38,10 +40,12 @@ _HOMES = {
     "Classifier": "sentilora.inference",
     "Columns": "sentilora.tables",
     "Evaluation": "sentilora.analysis",
+    "Explanation": "sentilora.inference",
     "LabelMap": "sentilora.labels",
     "Prediction": "sentilora.inference",
     "Run": "sentilora.training",
     "evaluate": "sentilora.analysis",
+    "explain": "sentilora.inference",
     "merge": "sentilora.modeling.merging",
     "read_labelled": "sentilora.tables",
     "train": "sentilora.training",
