@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from sentilora._version import __version__
+from sentilora.cli.audit import audit
 from sentilora.cli.doctor import doctor
 from sentilora.cli.evaluate import evaluate
 from sentilora.cli.explain import explain
@@ -32,7 +33,7 @@ def cli(debug: bool, quiet: bool) -> None:
     _set_up_logging(quiet)
 
 
-for _command in (quickstart, train, evaluate, predict, explain, merge, recipes, doctor):
+for _command in (quickstart, train, evaluate, predict, explain, audit, merge, recipes, doctor):
     cli.add_command(_command)
 
 

@@ -32,9 +32,9 @@ class Span:
         start: Its first character in the text.
         end: The character after its last.
         text: The characters between.
-        effect: By how much the margin falls when it is left out and the rest is classified anew. The margin is the logit
-            of the predicted label less the largest other one, divided by the temperature; with two labels these are
-            the log-odds of the answer. Above 0: it speaks for the answer.
+        effect: By how much the margin falls when it is left out and the rest is classified anew. The margin is the
+            logit of the predicted label less the largest other one, divided by the temperature; with two labels these
+            are the log-odds of the answer. Above 0: it speaks for the answer.
     """
 
     start: int

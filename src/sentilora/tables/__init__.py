@@ -2,7 +2,7 @@
 
 from sentilora.tables.labelled import Columns, LabelledTexts
 from sentilora.tables.sources import FROM_PYTHON, Source, read_labelled
-from sentilora.tables.split import Split, split_labelled, subset
+from sentilora.tables.split import Split, clusters_of, split_labelled, subset
 from sentilora.tables.texts import read_texts, write_labelled
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "LabelledTexts",
     "Source",
     "Split",
+    "clusters_of",
     "read_labelled",
     "read_texts",
     "split_labelled",
