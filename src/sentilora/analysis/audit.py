@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Optional
@@ -22,7 +22,7 @@ from sentilora.errors import OutputError
 from sentilora.inference import Classifier
 from sentilora.labels import SENTIMENT
 from sentilora.notes import Notes
-from sentilora.tables import LabelledTexts
+from sentilora.tables import LabelledTexts, UnlabelledTexts
 
 
 @dataclass(frozen=True)
@@ -120,27 +120,12 @@ class Audit:
         write_json(folder / "summary.json", self.summary())
 
 
-@dataclass(frozen=True)
-class OtherTexts:
-    """Texts to compare with.
-
-    Attributes:
-        texts: n texts.
-        source: Where they are from.
-        rows: Where each stands there, from 1.
-    """
-
-    texts: Sequence[str]
-    source: str
-    rows: Sequence[int]
-
-
 def audit(
     data: LabelledTexts,
     *,
     classifier: Optional[Classifier] = None,
-    against: Optional[OtherTexts] = None,
-    reference: Optional[OtherTexts] = None,
+    against: Optional[UnlabelledTexts] = None,
+    reference: Optional[UnlabelledTexts] = None,
     threshold: float = THRESHOLD,
     seed: int = 0,
 ) -> Audit:
@@ -195,7 +180,7 @@ def _label_errors(data: LabelledTexts, classifier: Optional[Classifier], seed: i
     ]
 
 
-def _repetitions(data: LabelledTexts, against: Optional[OtherTexts], threshold: float) -> list[Repetition]:
+def _repetitions(data: LabelledTexts, against: Optional[UnlabelledTexts], threshold: float) -> list[Repetition]:
     def found(duplicate: Duplicate, other: int, source: str, contradicts: Optional[bool]) -> Repetition:
         row, similarity = duplicate.row, duplicate.similarity
         return Repetition(int(data.rows[row]) + 1, other, source, similarity, contradicts, data.texts[row])
@@ -207,7 +192,7 @@ def _repetitions(data: LabelledTexts, against: Optional[OtherTexts], threshold: 
     if against is None:
         return inside
     outside = near_duplicates(data.texts, against.texts, threshold)
-    return inside + [found(each, against.rows[each.other], against.source, None) for each in outside]
+    return inside + [found(each, int(against.rows[each.other]) + 1, against.source, None) for each in outside]
 
 
 def _csv(kind: Any, findings: Iterable[Any]) -> bytes:

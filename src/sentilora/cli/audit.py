@@ -13,14 +13,13 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from sentilora.analysis.audit import Audit, OtherTexts
+from sentilora.analysis.audit import Audit
 from sentilora.analysis.audit import audit as run_audit
 from sentilora.analysis.duplicates import THRESHOLD
 from sentilora.cli.options import column_options
 from sentilora.cli.render import console, facts_table
 from sentilora.inference import Classifier
-from sentilora.tables import Columns, read_labelled, read_texts
-from sentilora.tables.files import is_table
+from sentilora.tables import Columns, read_labelled, read_unlabelled
 
 _SHOWN = 10  # findings of a kind
 _AGREE = {True: "differ", False: "agree", None: ""}
@@ -73,7 +72,7 @@ def audit(
     sentilora audit train.csv --against test.csv --reference last_year.csv
     """
     table = read_labelled(data, dataclasses.replace(columns, group=group_column))
-    others = [None if name is None else _other(name, columns) for name in (against, reference)]
+    others = [None if name is None else read_unlabelled(name, columns) for name in (against, reference)]
     classifier = None if model is None else Classifier.load(model)
     found = run_audit(table, classifier=classifier, against=others[0], reference=others[1], threshold=threshold)
     if output is not None:
@@ -87,14 +86,6 @@ def audit(
     _print_findings(found)
     if output is not None:
         click.echo(f"all findings are in {output}")
-
-
-def _other(name: str, columns: Columns) -> OtherTexts:
-    if is_table(Path(name)):
-        texts = read_texts(Path(name), columns.text)
-        return OtherTexts(texts, name, range(1, len(texts) + 1))
-    labelled = read_labelled(name)
-    return OtherTexts(labelled.texts, labelled.source, (labelled.rows + 1).tolist())
 
 
 def _print_findings(found: Audit) -> None:
