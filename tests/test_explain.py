@@ -53,6 +53,17 @@ def test_an_effect_is_what_leaving_the_span_out_does(run: sentilora.Run, text: s
         assert span.effect == pytest.approx(whole - log_odds(classifier, rest, explanation.label), abs=1e-4)
 
 
+def test_effects_from_a_bundle_are_exact(bundle: Path) -> None:
+    classifier = Classifier.load(bundle)
+    text = "The plot is thin, but I was never bored."
+    explanation = sentilora.explain(classifier, text)
+    whole = log_odds(classifier, text, explanation.label)
+    assert explanation.passes == 10
+    for span in explanation.spans:
+        rest = text[: span.start] + text[span.end :]
+        assert span.effect == pytest.approx(whole - log_odds(classifier, rest, explanation.label), abs=1e-12)
+
+
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     text=st.text(max_size=60)

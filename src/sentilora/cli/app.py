@@ -13,6 +13,7 @@ from sentilora.cli.audit import audit
 from sentilora.cli.doctor import doctor
 from sentilora.cli.evaluate import evaluate
 from sentilora.cli.explain import explain
+from sentilora.cli.export import export
 from sentilora.cli.merge import merge
 from sentilora.cli.predict import predict
 from sentilora.cli.quickstart import quickstart
@@ -33,7 +34,7 @@ def cli(debug: bool, quiet: bool) -> None:
     _set_up_logging(quiet)
 
 
-for _command in (quickstart, train, evaluate, predict, explain, audit, merge, recipes, doctor):
+for _command in (quickstart, audit, train, evaluate, predict, explain, merge, export, recipes, doctor):
     cli.add_command(_command)
 
 

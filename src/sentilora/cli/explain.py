@@ -12,7 +12,7 @@ from rich.style import Style
 from rich.text import Text
 
 from sentilora.artifacts import write_file
-from sentilora.cli.options import base_option, device_option, labels_option
+from sentilora.cli.options import adapter_option, base_option, device_option, labels_option
 from sentilora.cli.render import console
 from sentilora.config import DeviceChoice
 from sentilora.errors import UserError
@@ -27,8 +27,13 @@ _FAINT = 0.15  # of the strongest effect: what is weaker stays uncoloured
 
 @click.command(short_help="Show which words made an answer what it is.")
 @click.option(
-    "--model", "-m", required=True, type=click.Path(path_type=Path), help="A run, an adapter or a merged model."
+    "--model",
+    "-m",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="A run, an adapter, a merged model or a bundle.",
 )
+@adapter_option
 @click.option(
     "--budget",
     type=click.IntRange(min=4),
@@ -44,6 +49,7 @@ _FAINT = 0.15  # of the strongest effect: what is weaker stays uncoloured
 @click.argument("texts", metavar="TEXT...", nargs=-1, required=True)
 def explain(
     model: Path,
+    adapter: Optional[str],
     budget: int,
     as_json: bool,
     html: Optional[Path],
@@ -62,7 +68,7 @@ def explain(
     """
     if as_json and html is not None:
         raise UserError("give --json or --html, not both")
-    classifier = Classifier.load(model, base=base, device=device, labels=labels)
+    classifier = Classifier.load(model, adapter=adapter, base=base, device=device, labels=labels)
     with Progress("explaining", budget * len(texts), "passes") as progress:
         explanations = []
         for text in texts:
