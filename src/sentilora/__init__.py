@@ -14,10 +14,11 @@ from sentilora._version import __version__
 
 if TYPE_CHECKING:
     from sentilora.analysis import Evaluation, evaluate
+    from sentilora.analysis.audit import audit
     from sentilora.inference import Classifier, Explanation, Prediction, explain
     from sentilora.labels import LabelMap
     from sentilora.modeling.merging import merge
-    from sentilora.tables import Columns, read_labelled
+    from sentilora.tables import Columns, read_labelled, read_unlabelled
     from sentilora.training import Run, train
 
 __all__ = [
@@ -29,10 +30,12 @@ __all__ = [
     "Prediction",
     "Run",
     "__version__",
+    "audit",
     "evaluate",
     "explain",
     "merge",
     "read_labelled",
+    "read_unlabelled",
     "train",
 ]
 
@@ -44,10 +47,12 @@ _HOMES = {
     "LabelMap": "sentilora.labels",
     "Prediction": "sentilora.inference",
     "Run": "sentilora.training",
+    "audit": "sentilora.analysis.audit",
     "evaluate": "sentilora.analysis",
     "explain": "sentilora.inference",
     "merge": "sentilora.modeling.merging",
     "read_labelled": "sentilora.tables",
+    "read_unlabelled": "sentilora.tables",
     "train": "sentilora.training",
 }
 

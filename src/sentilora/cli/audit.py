@@ -34,7 +34,7 @@ _NEW = "other texts, labelled or not: a file of rows, or named as for train"
 @click.option("--reference", metavar="OTHER", help=f"Also measure how far DATA are from {_NEW}.")
 @click.option(
     "--threshold",
-    type=click.FloatRange(0.5, 1),
+    type=click.FloatRange(0.6, 1),
     default=THRESHOLD,
     show_default=True,
     help="Similarity from which two texts are near-duplicates (Jaccard, over runs of three words).",
