@@ -66,7 +66,7 @@ def _tfidf(training: LabelledTexts, texts: list[str]) -> Floats:
 
 
 def _nb_svm(training: LabelledTexts, texts: list[str]) -> Floats:
-    """p_positive, float64 [n], by a linear SVM on naive Bayes' log-count ratios, its margin through a logistic curve."""
+    """p_positive, float64 [n], of a linear SVM on naive Bayes' log-count ratios: a logistic curve of its margin."""
     from sklearn.feature_extraction.text import CountVectorizer  # noqa: PLC0415
     from sklearn.svm import LinearSVC  # noqa: PLC0415
 
@@ -77,7 +77,7 @@ def _nb_svm(training: LabelledTexts, texts: list[str]) -> Floats:
     learnt = svm.coef_[0]
     weights = _NB_SHARE * learnt + (1 - _NB_SHARE) * np.abs(learnt).mean()
     margin = vectorizer.transform(texts) @ (ratios * weights) + svm.intercept_[0]
-    return np.exp(-np.logaddexp(0.0, -margin))
+    return np.asarray(np.exp(-np.logaddexp(0.0, -margin)))
 
 
 def _log_count_ratios(terms: Any, labels: npt.NDArray[np.int64]) -> Floats:

@@ -18,7 +18,7 @@ from sentilora.analysis.baseline import baselines, require_scikit_learn, unmeasu
 from sentilora.analysis.evaluation import ask
 from sentilora.artifacts import kept_validation, open_model, write_file
 from sentilora.cli.options import base_option, column_options, device_option, labels_option, precision_option
-from sentilora.cli.render import comparisons_table, console, evaluation_table, mistakes_table, slices_table
+from sentilora.cli.render import comparisons_table, console, evaluation_tables, mistakes_table, slices_table
 from sentilora.config import DeviceChoice
 from sentilora.errors import DataError, MissingExtraError
 from sentilora.inference import Classifier
@@ -48,7 +48,7 @@ from sentilora.tables import Columns, LabelledTexts, read_labelled
 @labels_option
 @base_option
 @device_option
-def evaluate(
+def evaluate(  # noqa: PLR0913, PLR0917 - an argument a flag
     path: Path,
     data: Optional[str],
     columns: Columns,
@@ -126,7 +126,7 @@ def _print_tables(evaluation: Evaluation, comparisons: Sequence[Comparison], tab
     if evaluation.abstaining is not None:
         click.echo(str(evaluation.abstaining))
     out = console()
-    out.print(evaluation_table(evaluation))
+    out.print(evaluation_tables(evaluation))
     out.print(slices_table(evaluation.slices))
     if comparisons:
         out.print(comparisons_table(comparisons))

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
@@ -47,21 +47,23 @@ def metrics_table(metrics: ClassificationMetrics) -> Table:
     for name, value in metrics.scores().items():
         scores.add_row(measure_name(name), f"{value:.3f}")
     scores.add_row("texts", f"{metrics.n:,}")
-    return _side_by_side(scores, _confusion_table(metrics))
+    outer = Table.grid(padding=(0, 4))
+    outer.add_row(scores, _confusion_table(metrics))
+    return outer
 
 
-def evaluation_table(evaluation: Evaluation) -> Table:
-    """Scores with their intervals on the left, the confusion table on the right."""
-    scores = _table("measure", "value", "95 % interval")
+def evaluation_tables(evaluation: Evaluation) -> Group:
+    """Scores with their intervals, and the confusion table."""
+    scores = _table("measure", "value", "95% interval")
     for name, interval in evaluation.scores.items():
         scores.add_row(measure_name(name), f"{interval.value:.3f}", f"{interval.low:.3f} to {interval.high:.3f}")
     scores.add_row("texts", f"{evaluation.metrics.n:,}")
-    return _side_by_side(scores, _confusion_table(evaluation.metrics))
+    return Group(scores, _confusion_table(evaluation.metrics))
 
 
 def slices_table(slices: Sequence[Slice]) -> Table:
     """Where the model is better and where worse."""
-    table = _table("", "texts", "positive", "accuracy", "95 % interval", "F1", "confidence")
+    table = _table("", "texts", "positive", "accuracy", "95% interval", "F1", "confidence")
     before = None
     for part in slices:
         if before not in (None, part.by):
@@ -82,7 +84,7 @@ def slices_table(slices: Sequence[Slice]) -> Table:
 
 def comparisons_table(comparisons: Sequence[Comparison]) -> Table:
     """This model against others on the same texts."""
-    table = _table("compared with", "its accuracy", "its F1", "this model's gain", "95 % interval", "McNemar's p")
+    table = _table("compared with", "its accuracy", "its F1", "this model's gain", "95% interval", "McNemar's p")
     for comparison in comparisons:
         gain = comparison.difference
         table.add_row(
@@ -124,12 +126,6 @@ def _table(first: str, *numbers: str) -> Table:
     for column in numbers:
         table.add_column(column, justify="right")
     return table
-
-
-def _side_by_side(*tables: Table) -> Table:
-    outer = Table.grid(padding=(0, 4))
-    outer.add_row(*tables)
-    return outer
 
 
 def facts_table(facts: Mapping[str, str]) -> Table:

@@ -202,8 +202,8 @@ def _calibrate(prepared: Preparation, validation_logits: Logits) -> Calibration:
     _logger.info(str(calibration))
     if calibration.temperature in (COOLEST, HOTTEST):
         prepared.classifier.notes.say(
-            f"the temperature stopped at {calibration.temperature:g}, the last that is tried: {len(labels):,} validation "
-            "texts are too few, or too easy, to say how sure the answers may be"
+            f"the temperature stopped at {calibration.temperature:g}, the last that is tried: {len(labels):,} "
+            "validation texts are too few, or too easy, to say how sure the answers may be"
         )
     prepared.classifier.temperature = calibration.temperature
     prepared.classifier.abstention = abstention_points(answers_of(validation_logits, labels, calibration.temperature))
