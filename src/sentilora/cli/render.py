@@ -63,7 +63,7 @@ def evaluation_tables(evaluation: Evaluation) -> Group:
 
 def slices_table(slices: Sequence[Slice]) -> Table:
     """Where the model is better and where worse."""
-    table = _table("", "texts", "positive", "accuracy", "95% interval", "F1", "confidence")
+    table = _table("", "texts", "accuracy", "95% interval", "F1", "confidence")
     before = None
     for part in slices:
         if before not in (None, part.by):
@@ -73,7 +73,6 @@ def slices_table(slices: Sequence[Slice]) -> Table:
         table.add_row(
             Text(f"{part.by}: {part.name}"),
             f"{metrics.n:,}",
-            f"{metrics.positive_share:.0%}",
             f"{accuracy.value:.3f}",
             f"{accuracy.low:.3f} to {accuracy.high:.3f}",
             f"{metrics.f1:.3f}",
