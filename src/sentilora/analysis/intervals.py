@@ -71,5 +71,8 @@ def _interval(value: float, drawn: Floats) -> Interval:
     defined = drawn[~np.isnan(drawn)]
     if not len(defined):
         return Interval(value, math.nan, math.nan)
-    low, high = np.quantile(defined, (0.025, 0.975))
+    low, middle, high = np.quantile(defined, (0.025, 0.5, 0.975))
+    bias = middle - value  # large for the calibration error, which chance only raises, and resampling adds chance
+    low = max(low - bias, 0.0) if defined.min() >= 0 else low - bias
+    high = min(high - bias, 1.0) if defined.max() <= 1 else high - bias
     return Interval(value, float(low), float(high))

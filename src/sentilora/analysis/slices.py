@@ -21,8 +21,8 @@ class Slice:
     """Some of the texts.
 
     Attributes:
-        by: What they have in common, such as `length`.
-        name: Which of its values, such as `up to 40 tokens`.
+        by: What they have in common, such as `tokens`.
+        name: Which of its values, such as `up to 40`.
         metrics: Their confusion table.
         accuracy: With its interval.
         confidence: Mean probability of the answers, in [0.5, 1].
@@ -55,9 +55,9 @@ def slices_by_length(encoded: Sequence[EncodedText], answers: Answers) -> tuple[
     """Quarters of the texts by how many tokens they have, shortest first; fewer where lengths are equal."""
     lengths = np.array([text.length for text in encoded])
     edges = np.unique(np.quantile(lengths, (0.25, 0.5, 0.75, 1), method="inverted_cdf"))
-    names = [f"up to {edges[0]:,} tokens"] + [f"{low + 1:,} to {high:,}" for low, high in zip(edges, edges[1:])]
+    names = [f"up to {edges[0]:,}"] + [f"{low + 1:,} to {high:,}" for low, high in zip(edges, edges[1:])]
     quarter = np.searchsorted(edges, lengths)
-    return tuple(_slice("length", name, answers.take(quarter == number)) for number, name in enumerate(names))
+    return tuple(_slice("tokens", name, answers.take(quarter == number)) for number, name in enumerate(names))
 
 
 def slices_by_truncation(encoded: Sequence[EncodedText], answers: Answers) -> tuple[Slice, ...]:

@@ -82,8 +82,8 @@ def slices_table(slices: Sequence[Slice]) -> Table:
 
 
 def comparisons_table(comparisons: Sequence[Comparison]) -> Table:
-    """This model against others on the same texts."""
-    table = _table("compared with", "its accuracy", "its F1", "this model's gain", "95% interval", "McNemar's p")
+    """Others on the same texts, and what this model gains over their accuracy."""
+    table = _table("against", "accuracy", "F1", "gain", "95% interval", "McNemar's p")
     for comparison in comparisons:
         gain = comparison.difference
         table.add_row(
@@ -121,9 +121,9 @@ def _confusion_table(metrics: ClassificationMetrics) -> Table:
 def _table(first: str, *numbers: str) -> Table:
     """A column of names, then columns of numbers."""
     table = Table(box=SIMPLE_HEAD)
-    table.add_column(first)
+    table.add_column(first, overflow="fold")
     for column in numbers:
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     return table
 
 

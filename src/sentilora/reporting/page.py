@@ -64,7 +64,7 @@ def report_page(model: str, data: LabelledTexts, evaluation: Evaluation, compari
                 "precision_recall": precision_recall_plot(answers),
                 "abstaining": abstaining_plot(answers, None if abstaining is None else abstaining.expected),
                 "length": slices_plot(
-                    [part for part in evaluation.slices if part.by == "length"], evaluation.metrics.accuracy
+                    [part for part in evaluation.slices if part.by == "tokens"], evaluation.metrics.accuracy
                 ),
             }.items()
         },
