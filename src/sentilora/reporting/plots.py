@@ -6,7 +6,7 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal, Optional
+from typing import Any, Literal, Optional
 
 import matplotlib
 import numpy as np
@@ -23,7 +23,7 @@ _INK = "#123456"  # becomes the colour of the text around the picture
 _BLUE, _ORANGE = "#4c84f0", "#e08a2e"
 _SIZE = (5.2, 3.5)
 _LONGEST_NAME = 28
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.size": 10,
