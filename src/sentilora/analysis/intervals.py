@@ -10,6 +10,7 @@ from typing import Callable
 import numpy as np
 
 from sentilora.analysis.metrics import Floats
+from sentilora.progress import Progress
 
 RESAMPLES = 1000
 _WEIGHTS_AT_ONCE = 2_000_000  # 16 MB
@@ -49,12 +50,15 @@ def bootstrap(
     """
     rng = np.random.default_rng(seed)
     drawn: dict[str, list[Floats]] = {}
-    for start in range(0, resamples, max(1, _WEIGHTS_AT_ONCE // n)):
-        count = min(max(1, _WEIGHTS_AT_ONCE // n), resamples - start)
-        rows = rng.integers(0, n, (count, n)) + n * np.arange(count)[:, None]
-        weights = np.bincount(rows.ravel(), minlength=count * n).reshape(count, n).astype(np.float64)
-        for name, values in statistics(weights).items():
-            drawn.setdefault(name, []).append(values)
+    at_once = max(1, _WEIGHTS_AT_ONCE // n)
+    with Progress("measuring the intervals", resamples, "resamples") as progress:
+        while progress.done < resamples:
+            count = min(at_once, resamples - progress.done)
+            rows = rng.integers(0, n, (count, n)) + n * np.arange(count)[:, None]
+            weights = np.bincount(rows.ravel(), minlength=count * n).reshape(count, n).astype(np.float64)
+            for name, values in statistics(weights).items():
+                drawn.setdefault(name, []).append(values)
+            progress.advance(count)
     measured = {name: float(values[0]) for name, values in statistics(np.ones((1, n))).items()}
     return {name: _interval(measured[name], np.concatenate(parts)) for name, parts in drawn.items()}
 

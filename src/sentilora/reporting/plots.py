@@ -149,5 +149,6 @@ def _svg(figure: Figure) -> str:
     svg = picture.getvalue()
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.S)
     svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
-    svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r'\1 role="img"', svg, count=1)
+    svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
+    svg = re.sub(r' id="[\w.]*_\d+"', "", svg)  # which every picture has alike, and nothing refers to
     return svg.replace(_INK, "currentColor")

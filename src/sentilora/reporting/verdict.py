@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from sentilora.analysis import Comparison, Evaluation
 
-_TRUSTWORTHY, _ROUGH = 0.02, 0.05  # calibration error
+_TRUSTWORTHY, _ROUGH = 0.02, 0.05  # calibration error, at least
 _CHANCE = 0.05  # the p-value from which on a difference may be chance
 _FEWEST = 30  # texts of a slice that is worth a word
 
@@ -47,12 +47,12 @@ def _p(value: float) -> str:
 
 
 def _how_honest(evaluation: Evaluation) -> str:
-    error = evaluation.scores["ece"].value
+    error = evaluation.scores["ece"]
     confidence = float(evaluation.answers.confidence.mean())
-    off = f"they are {error * 100:.1f} points off on average"
-    if error <= _TRUSTWORTHY:
+    off = f"they are {error.value * 100:.1f} points off on average"
+    if error.low <= _TRUSTWORTHY:  # few texts show an error where there is none
         return f"Its confidences can be taken at their word: {off}."
-    if error <= _ROUGH:
+    if error.low <= _ROUGH:
         return f"Its confidences are roughly right: {off}."
     which = "too sure" if confidence > evaluation.metrics.accuracy else "not sure enough"
     return f"Its confidences are not to be taken at their word: it is {which} of itself, and {off}."
