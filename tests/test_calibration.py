@@ -35,7 +35,7 @@ def log_loss(logits: np.ndarray, labels: np.ndarray, temperature: float) -> floa
     return float((np.logaddexp.reduce(scaled, axis=1) - scaled[np.arange(len(labels)), labels]).mean())
 
 
-@pytest.mark.parametrize("temperature", [0.4, 1.0, 2.5, 6.0])
+@pytest.mark.parametrize("temperature", [0.6, 1.0, 2.5, 6.0])
 @pytest.mark.parametrize("names", [2, 4])
 def test_a_known_temperature_is_found(temperature: float, names: int) -> None:
     rng = np.random.default_rng(1)
@@ -58,6 +58,11 @@ def test_no_other_temperature_is_better_on_what_it_was_fitted_to(logits: np.ndar
     for other in (1.0, COOLEST, HOTTEST, fitted * 1.01, fitted / 1.01):
         if COOLEST <= other <= HOTTEST:
             assert best <= log_loss(logits, labels, other) + 1e-9
+
+
+def test_a_model_that_is_always_right_is_not_made_ever_surer() -> None:
+    assert fit_temperature(np.array([[1.0, -1.0], [-3.0, 2.0]]), np.array([0, 1])) == COOLEST
+    assert fit_temperature(np.array([[1.0, -1.0], [-3.0, 2.0]]), np.array([1, 0])) == HOTTEST
 
 
 def test_calibrating_mends_confidences_that_are_too_high() -> None:

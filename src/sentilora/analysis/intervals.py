@@ -14,26 +14,22 @@ from sentilora.progress import Progress
 
 RESAMPLES = 1000
 _WEIGHTS_AT_ONCE = 2_000_000  # 16 MB
-_Z = 1.959964  # of 95 %
+_Z = 1.959964  # of 95%
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A number measured on a sample, with its 95 % interval.
+    """A number measured on a sample, with its 95% interval.
 
     Attributes:
         value: As measured.
-        low: 2.5 % lie below.
-        high: 2.5 % lie above.
+        low: The true one lies below in 2.5% of such samples.
+        high: It lies above in as many.
     """
 
     value: float
     low: float
     high: float
-
-    def __str__(self) -> str:
-        """With three decimals."""
-        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
 def bootstrap(

@@ -201,9 +201,9 @@ def _calibrate(prepared: Preparation, validation_logits: Logits) -> Calibration:
     calibration = calibrate(validation_logits, labels)
     _logger.info(str(calibration))
     if calibration.temperature in (COOLEST, HOTTEST):
-        prepared.classifier.notes.say(
-            f"the temperature stopped at {calibration.temperature:g}, the last that is tried: {len(labels):,} "
-            "validation texts are too few, or too easy, to say how sure the answers may be"
+        _logger.warning(
+            f"the temperature stopped at {calibration.temperature:g}, the last that is tried: the {len(labels):,} "
+            "validation texts do not tell how sure the answers may be"
         )
     prepared.classifier.temperature = calibration.temperature
     prepared.classifier.abstention = abstention_points(answers_of(validation_logits, labels, calibration.temperature))
