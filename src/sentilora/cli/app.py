@@ -9,8 +9,10 @@ from typing import Any
 import click
 
 from sentilora._version import __version__
+from sentilora.cli.audit import audit
 from sentilora.cli.doctor import doctor
 from sentilora.cli.evaluate import evaluate
+from sentilora.cli.explain import explain
 from sentilora.cli.export import export
 from sentilora.cli.merge import merge
 from sentilora.cli.predict import predict
@@ -32,7 +34,7 @@ def cli(debug: bool, quiet: bool) -> None:
     _set_up_logging(quiet)
 
 
-for _command in (quickstart, train, evaluate, predict, merge, export, recipes, doctor):
+for _command in (quickstart, audit, train, evaluate, predict, explain, merge, export, recipes, doctor):
     cli.add_command(_command)
 
 

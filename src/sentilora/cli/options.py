@@ -39,6 +39,7 @@ precision_option = click.option(
     type=float,
     help="Answer `uncertain` below the confidence that made this share of the answers right on the validation texts.",
 )
+adapter_option = click.option("--adapter", metavar="NAME", help="Which adapter of a bundle with several.")
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace what is there.")
 
 
