@@ -15,6 +15,7 @@ from sentilora.cli.merge import merge
 from sentilora.cli.predict import predict
 from sentilora.cli.quickstart import quickstart
 from sentilora.cli.recipes import recipes
+from sentilora.cli.serve import serve
 from sentilora.cli.train import train
 from sentilora.errors import MissingExtraError, SentiloraError
 
@@ -31,7 +32,7 @@ def cli(debug: bool, quiet: bool) -> None:
     _set_up_logging(quiet)
 
 
-for _command in (quickstart, train, evaluate, predict, merge, recipes, doctor):
+for _command in (quickstart, train, evaluate, predict, merge, serve, recipes, doctor):
     cli.add_command(_command)
 
 
