@@ -12,11 +12,14 @@ from pydantic import BaseModel, Field
 
 from sentilora.errors import SentiloraError
 from sentilora.inference import Classifier
+from sentilora.serving.dialects import OWN
 from sentilora.serving.engine import ServingEngine
 from sentilora.serving.keys import bearer, is_known
 from sentilora.serving.refusals import Reason, Refused
 
 router = APIRouter(tags=["adapters"])
+
+RESPONSES = {**OWN.responses, 403: {"model": OWN.error, "description": "Forbidden"}}
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
@@ -47,8 +50,9 @@ class LoadRequest(BaseModel):
 async def _admin(engine: ServingEngine, authorization: Annotated[str, Header(include_in_schema=False)] = "") -> None:
     if not engine.settings.admin_keys:
         raise Refused(Reason.FORBIDDEN, "this server was started without an admin key: its adapters stay as they are")
-    if not is_known(bearer(authorization), engine.settings.admin_keys):
-        raise Refused(Reason.FORBIDDEN, "only an admin key may change adapters")
+    key = bearer(authorization)
+    if not is_known(key, engine.settings.admin_keys):
+        raise Refused(Reason.FORBIDDEN if key else Reason.KEY, "only an admin key may change adapters")
 
 
 @router.get("/v1/adapters", summary="The adapters that answer now")

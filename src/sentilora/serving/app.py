@@ -15,7 +15,7 @@ from starlette.middleware.cors import CORSMiddleware
 from sentilora._version import __version__
 from sentilora.inference.bundle import Bundle
 from sentilora.serving import adapters, page
-from sentilora.serving.dialects import DIALECTS, refusal
+from sentilora.serving.dialects import DIALECTS, OWN, refusal
 from sentilora.serving.engine import Engine, ServingEngine
 from sentilora.serving.guard import Guard
 from sentilora.serving.observation import Observation
@@ -47,9 +47,9 @@ def create_app(bundles: Sequence[Bundle], settings: ServingSettings) -> FastAPI:
     engine = Engine(bundles, settings)
     app.state.engine = engine
     for dialect in DIALECTS:
-        app.include_router(dialect.router)
-    app.include_router(adapters.router)
-    app.include_router(_operations)
+        app.include_router(dialect.router, responses=dialect.responses)
+    app.include_router(adapters.router, responses=adapters.RESPONSES)
+    app.include_router(_operations, responses=OWN.responses)
     app.include_router(page.router)
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -96,9 +96,14 @@ async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - as it was registered
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"] if part != "body")
-    return refusal(request.url.path, Refused(Reason.INVALID, f"{place}: {first['msg']}" if place else first["msg"]))
+    message = f"{place}: {first['msg']}" if place else first["msg"]
+    if first["type"] == "json_invalid":
+        message = f"the body is no JSON, seen at character {place}"
+    return refusal(request.url.path, Refused(Reason.INVALID, message))
 
 
 async def _unserved(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - as it was registered
-    return refusal(request.url.path, Refused(Reason.of_status(error.status_code), str(error.detail)))
+    response = refusal(request.url.path, Refused(Reason.of_status(error.status_code), str(error.detail)))
+    response.headers.update(error.headers or {})
+    return response

@@ -134,7 +134,7 @@ class Engine:
         """Keep to the limits on texts.
 
         Raises:
-            Refused: There are too many, or one is too long.
+            Refused: There are too many, one is too long, or one is no text.
         """
         if len(texts) > self.settings.max_texts:
             raise Refused(
@@ -147,6 +147,12 @@ class Engine:
                     f"text {number} of {len(texts)} has {len(text):,} characters, and at most "
                     f"{self.settings.max_characters:,} are read",
                 )
+            try:
+                text.encode()
+            except UnicodeEncodeError:
+                raise Refused(
+                    Reason.INVALID, f"text {number} of {len(texts)} holds half of a character (a lone surrogate)"
+                ) from None
 
     def load(self, name: str, folder: Path) -> Classifier:
         """Load the adapter in `folder`, or swap it for the one that has its name: at once, between two texts.

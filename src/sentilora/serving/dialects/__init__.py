@@ -28,7 +28,7 @@ def dialect_of(path: str) -> Dialect:
 def refusal(path: str, refused: Refused) -> JSONResponse:
     """The answer to a refused request for `path`, in its dialect."""
     status, body = dialect_of(path).refusal(refused)
-    return JSONResponse(body, status, refused.headers)
+    return JSONResponse(body.model_dump(), status, refused.headers)
 
 
-__all__ = ["DIALECTS", "Dialect", "dialect_of", "refusal"]
+__all__ = ["DIALECTS", "OWN", "Dialect", "dialect_of", "refusal"]

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from http import HTTPStatus
+from typing import Any, Union
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from sentilora.labels import Labels
 from sentilora.serving.refusals import Refused
-
-Body = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -21,11 +20,20 @@ class Dialect:
 
     Attributes:
         router: Its endpoints.
-        refusal: How it says no: the HTTP status and the JSON body.
+        error: The body with which it says no.
+        refusal: How it says no: the HTTP status and that body.
+        statuses: With which it may say no.
     """
 
     router: APIRouter
-    refusal: Callable[[Refused], tuple[int, Body]]
+    error: type[BaseModel]
+    refusal: Callable[[Refused], tuple[int, BaseModel]]
+    statuses: tuple[int, ...]
+
+    @property
+    def responses(self) -> dict[Union[int, str], dict[str, Any]]:
+        """Its refusals as OpenAPI describes them."""
+        return {status: {"model": self.error, "description": HTTPStatus(status).phrase} for status in self.statuses}
 
 
 class LabelScore(BaseModel):

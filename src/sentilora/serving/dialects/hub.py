@@ -8,7 +8,7 @@ import numpy as np
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from sentilora.serving.dialects.base import Body, Dialect, LabelScore, ranked
+from sentilora.serving.dialects.base import Dialect, LabelScore, ranked
 from sentilora.serving.engine import Answer, ServingEngine
 from sentilora.serving.refusals import Reason, Refused
 
@@ -29,6 +29,12 @@ class ClassificationRequest(BaseModel):
 
     inputs: Union[str, list[str]] = Field(examples=["A gorgeous, moving film."])
     parameters: Optional[Parameters] = None
+
+
+class HubError(BaseModel):
+    """Why there is no answer."""
+
+    error: str = Field(examples=["inputs cannot be empty"])
 
 
 @router.post("/", summary="Classify texts with the first adapter")
@@ -61,8 +67,8 @@ def _scores(answer: Answer, transform: Transform) -> list[list[float]]:
     return scores
 
 
-def _refusal(refused: Refused) -> tuple[int, Body]:
-    return refused.reason.status, {"error": refused.message}
+def _refusal(refused: Refused) -> tuple[int, HubError]:
+    return refused.reason.status, HubError(error=refused.message)
 
 
-HUB = Dialect(router, _refusal)
+HUB = Dialect(router, HubError, _refusal, (400, 401, 404, 408, 413, 422, 429, 500, 504))

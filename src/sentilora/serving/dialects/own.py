@@ -7,7 +7,7 @@ from typing import Optional
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from sentilora.serving.dialects.base import Body, Dialect
+from sentilora.serving.dialects.base import Dialect
 from sentilora.serving.engine import ServingEngine
 from sentilora.serving.refusals import Refused
 
@@ -31,6 +31,9 @@ class TextPrediction(BaseModel):
         description="Probability of positive; null for labels that are no sentiment.", examples=[0.98]
     )
     confidence: float = Field(description="Probability of the label.", examples=[0.98])
+    probabilities: dict[str, float] = Field(
+        description="Of every label.", examples=[{"negative": 0.02, "positive": 0.98}]
+    )
     truncated: bool = Field(description="Whether the text was too long to be read whole.")
 
 
@@ -39,6 +42,19 @@ class PredictResponse(BaseModel):
 
     adapter: str = Field(examples=["reviews"])
     predictions: list[TextPrediction]
+
+
+class ErrorFacts(BaseModel):
+    """What went wrong, for programs and for people."""
+
+    code: str = Field(examples=["too_large"])
+    message: str = Field(examples=["a request has at most 2,000,000 bytes"])
+
+
+class Error(BaseModel):
+    """Why there is no answer."""
+
+    error: ErrorFacts
 
 
 @router.post("/v1/predict", summary="Classify texts")
@@ -52,6 +68,7 @@ async def predict(body: PredictRequest, engine: ServingEngine) -> PredictRespons
                 label=prediction.label,
                 p_positive=prediction.p_positive,
                 confidence=prediction.confidence,
+                probabilities=dict(zip(answer.classifier.labels.names, prediction.probabilities)),
                 truncated=prediction.truncated,
             )
             for prediction in answer.predictions
@@ -59,8 +76,8 @@ async def predict(body: PredictRequest, engine: ServingEngine) -> PredictRespons
     )
 
 
-def _refusal(refused: Refused) -> tuple[int, Body]:
-    return refused.reason.status, {"error": {"code": refused.reason.code, "message": refused.message}}
+def _refusal(refused: Refused) -> tuple[int, Error]:
+    return refused.reason.status, Error(error=ErrorFacts(code=refused.reason.code, message=refused.message))
 
 
-OWN = Dialect(router, _refusal)
+OWN = Dialect(router, Error, _refusal, (401, 404, 408, 413, 422, 429, 500, 503, 504))

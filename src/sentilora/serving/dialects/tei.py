@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from sentilora._version import __version__
-from sentilora.serving.dialects.base import Body, Dialect, LabelScore, ranked
+from sentilora.serving.dialects.base import Dialect, LabelScore, ranked
 from sentilora.serving.engine import ServingEngine
 from sentilora.serving.refusals import Reason, Refused
 
@@ -27,7 +27,7 @@ _ERRORS = {
 }
 
 
-class PredictRequest(BaseModel):
+class TeiPredictRequest(BaseModel):
     """A text, or a batch of lists of one text each. Two texts in one list are a pair, which is refused."""
 
     inputs: Union[str, list[Union[str, list[str]]]] = Field(examples=["A gorgeous, moving film."])
@@ -84,11 +84,17 @@ class Info(BaseModel):
     docker_label: Optional[str] = None
 
 
+class TeiError(BaseModel):
+    """Why there is no answer."""
+
+    error: str = Field(examples=["the texts have 70,000 tokens together, and at most 65,536 may wait"])
+    error_type: str = Field(examples=["Validation"])
+
+
 @router.post("/predict", summary="Classify a text or a batch")
-async def predict(body: PredictRequest, engine: ServingEngine) -> Union[list[LabelScore], list[list[LabelScore]]]:
+async def predict(body: TeiPredictRequest, engine: ServingEngine) -> Union[list[LabelScore], list[list[LabelScore]]]:
     """A flat list of labels by score for a text; a list of such lists for a batch."""
     texts, batch = _texts(body.inputs)
-    engine.check(texts)
     if not texts or not all(texts):
         raise Refused(Reason.EMPTY, "`inputs` cannot be empty")
     answer = await engine.answer(texts, whole=not body.truncate)
@@ -115,7 +121,7 @@ async def info(engine: ServingEngine) -> Info:
                 label2id={name: index for index, name in enumerate(names)},
             )
         ),
-        max_concurrent_requests=engine.settings.queue_tokens,
+        max_concurrent_requests=engine.settings.queue_tokens // classifier.encoder.max_length,
         max_input_length=classifier.encoder.max_length,
         max_batch_tokens=engine.settings.queue_tokens,
         max_client_batch_size=engine.settings.max_texts,
@@ -163,9 +169,9 @@ def _texts(inputs: Union[str, list[Union[str, list[str]]]]) -> tuple[list[str], 
     return singles or [text for item in batch for text in item or [""]], not singles
 
 
-def _refusal(refused: Refused) -> tuple[int, Body]:
+def _refusal(refused: Refused) -> tuple[int, TeiError]:
     status, kind = _ERRORS.get(refused.reason, (refused.reason.status, "Validation"))
-    return status, {"error": refused.message, "error_type": kind}
+    return status, TeiError(error=refused.message, error_type=kind)
 
 
-TEI = Dialect(router, _refusal)
+TEI = Dialect(router, TeiError, _refusal, (400, 401, 408, 413, 422, 424, 429))

@@ -9,7 +9,7 @@ from typing import Literal, Optional, Union
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from sentilora.serving.dialects.base import Body, Dialect
+from sentilora.serving.dialects.base import Dialect
 from sentilora.serving.engine import ServingEngine
 from sentilora.serving.refusals import Reason, Refused
 
@@ -87,6 +87,21 @@ class Models(BaseModel):
     data: list[Model]
 
 
+class VllmErrorFacts(BaseModel):
+    """What went wrong."""
+
+    message: str = Field(examples=["input cannot be empty"])
+    type: str = Field(examples=["BadRequestError"])
+    param: None = None
+    code: int = Field(description="The HTTP status.", examples=[400])
+
+
+class VllmError(BaseModel):
+    """Why there is no answer."""
+
+    error: VllmErrorFacts
+
+
 @router.post("/classify", summary="Classify texts (vLLM)")
 @router.post("/v1/classify", summary="Classify texts (SGLang)")
 async def classify(body: ClassifyRequest, engine: ServingEngine) -> ClassifyResponse:
@@ -127,10 +142,10 @@ async def models(engine: ServingEngine) -> Models:
     )
 
 
-def _refusal(refused: Refused) -> tuple[int, Body]:
+def _refusal(refused: Refused) -> tuple[int, VllmError]:
     status = _STATUSES.get(refused.reason, refused.reason.status)
     kind = _TYPES.get(status, "BadRequestError")
-    return status, {"error": {"message": refused.message, "type": kind, "param": None, "code": status}}
+    return status, VllmError(error=VllmErrorFacts(message=refused.message, type=kind, code=status))
 
 
-VLLM = Dialect(router, _refusal)
+VLLM = Dialect(router, VllmError, _refusal, (400, 401, 404, 408, 413, 429, 500, 504))
