@@ -12,14 +12,11 @@ from pydantic import BaseModel, Field
 
 from sentilora.errors import SentiloraError
 from sentilora.inference import Classifier
-from sentilora.serving.dialects import OWN
 from sentilora.serving.engine import ServingEngine
 from sentilora.serving.keys import bearer, is_known
 from sentilora.serving.refusals import Reason, Refused
 
 router = APIRouter(tags=["adapters"])
-
-RESPONSES = {**OWN.responses, 403: {"model": OWN.error, "description": "Forbidden"}}
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 

@@ -48,7 +48,7 @@ def create_app(bundles: Sequence[Bundle], settings: ServingSettings) -> FastAPI:
     app.state.engine = engine
     for dialect in DIALECTS:
         app.include_router(dialect.router, responses=dialect.responses)
-    app.include_router(adapters.router, responses=adapters.RESPONSES)
+    app.include_router(adapters.router, responses=OWN.responses)
     app.include_router(_operations, responses=OWN.responses)
     app.include_router(page.router)
     app.add_exception_handler(Refused, _refused)

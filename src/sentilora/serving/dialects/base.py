@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any, Union
 
 from fastapi import APIRouter
@@ -22,18 +21,19 @@ class Dialect:
         router: Its endpoints.
         error: The body with which it says no.
         refusal: How it says no: the HTTP status and that body.
-        statuses: With which it may say no.
     """
 
     router: APIRouter
     error: type[BaseModel]
     refusal: Callable[[Refused], tuple[int, BaseModel]]
-    statuses: tuple[int, ...]
 
     @property
     def responses(self) -> dict[Union[int, str], dict[str, Any]]:
         """Its refusals as OpenAPI describes them."""
-        return {status: {"model": self.error, "description": HTTPStatus(status).phrase} for status in self.statuses}
+        return {
+            "4XX": {"model": self.error, "description": "Refused"},
+            "5XX": {"model": self.error, "description": "Failed, stopping, or too late"},
+        }
 
 
 class LabelScore(BaseModel):

@@ -71,4 +71,4 @@ def _refusal(refused: Refused) -> tuple[int, HubError]:
     return refused.reason.status, HubError(error=refused.message)
 
 
-HUB = Dialect(router, HubError, _refusal, (400, 401, 404, 408, 413, 422, 429, 500, 504))
+HUB = Dialect(router, HubError, _refusal)

@@ -80,4 +80,4 @@ def _refusal(refused: Refused) -> tuple[int, Error]:
     return refused.reason.status, Error(error=ErrorFacts(code=refused.reason.code, message=refused.message))
 
 
-OWN = Dialect(router, Error, _refusal, (401, 404, 408, 413, 422, 429, 500, 503, 504))
+OWN = Dialect(router, Error, _refusal)

@@ -174,4 +174,4 @@ def _refusal(refused: Refused) -> tuple[int, TeiError]:
     return status, TeiError(error=refused.message, error_type=kind)
 
 
-TEI = Dialect(router, TeiError, _refusal, (400, 401, 408, 413, 422, 424, 429))
+TEI = Dialect(router, TeiError, _refusal)

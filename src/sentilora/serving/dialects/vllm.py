@@ -148,4 +148,4 @@ def _refusal(refused: Refused) -> tuple[int, VllmError]:
     return status, VllmError(error=VllmErrorFacts(message=refused.message, type=kind, code=status))
 
 
-VLLM = Dialect(router, VllmError, _refusal, (400, 401, 404, 408, 413, 429, 500, 504))
+VLLM = Dialect(router, VllmError, _refusal)
