@@ -11,6 +11,7 @@ import click
 from sentilora._version import __version__
 from sentilora.cli.doctor import doctor
 from sentilora.cli.evaluate import evaluate
+from sentilora.cli.export import export
 from sentilora.cli.merge import merge
 from sentilora.cli.predict import predict
 from sentilora.cli.quickstart import quickstart
@@ -32,7 +33,7 @@ def cli(debug: bool, quiet: bool) -> None:
     _set_up_logging(quiet)
 
 
-for _command in (quickstart, train, evaluate, predict, merge, serve, recipes, doctor):
+for _command in (quickstart, train, evaluate, predict, merge, export, serve, recipes, doctor):
     cli.add_command(_command)
 
 
