@@ -148,6 +148,7 @@ def test_text_embeddings_inference(client: httpx.Client) -> None:
     info = client.get("/info").json()
     assert info["model_type"]["classifier"]["id2label"]["2"] == "good"
     assert info["max_client_batch_size"] == 8
+    assert info["model_dtype"] in ("int8", "fp32")
     tokens = post(client, "/tokenize", {"inputs": "Good film"})[0]
     assert (tokens[0]["special"], tokens[0]["start"]) == (True, None)
     assert "".join(each["text"] for each in tokens if not each["special"]) == "Goodfilm"
@@ -176,21 +177,24 @@ def test_vllm_and_sglang(client: httpx.Client, path: str) -> None:
 
 
 def test_the_hubs_own_client(client: httpx.Client) -> None:
-    code = (
-        "import sys; from huggingface_hub import InferenceClient; url, text = sys.argv[1:]; print([[(e.label, e.score) "
-        "for e in InferenceClient(u).text_classification(text, top_k=k)] for u, k in [(url, None), (url + "
-        "'/models/tiny', None), (url + '/models/tiny', 1)]])"
-    )
+    code = """
+import json, sys
+from huggingface_hub import InferenceClient
+url, text = sys.argv[1:]
+asked = (url, None), (url + "/models/tiny", None), (url + "/models/tiny", 1)
+answers = [InferenceClient(each).text_classification(text, top_k=most) for each, most in asked]
+print(json.dumps([[(element.label, element.score) for element in answer] for answer in answers]))
+"""
     url = str(client.base_url).rstrip("/")
     command = [sys.executable, "-c", code, url, GOOD]
     process = subprocess.run(
         command, env={**os.environ, "HF_HUB_OFFLINE": "0"}, capture_output=True, text=True, check=False, timeout=60
     )
     assert process.returncode == 0, process.stderr
-    default, tiny, top = eval(process.stdout)
+    default, tiny, top = json.loads(process.stdout)
     assert {label for label, _ in default} == {"bad", "fair", "good"}
     theirs = [[each["label"], each["score"]] for each in post(client, "/models/tiny", {"inputs": GOOD})[0]]
-    assert [list(each) for each in tiny] == theirs
+    assert tiny == theirs
     assert top == tiny[:1]
     assert len(post(client, "/", {"inputs": [GOOD, BAD]})) == 2
     raw = post(client, "/models/tiny", {"inputs": GOOD, "parameters": {"function_to_apply": "none"}})
@@ -205,7 +209,6 @@ def test_limits_are_kept_in_each_dialect(client: httpx.Client) -> None:
         assert "error" in post(client, path, {field: huge}, 413)
         response = client.post(path, content=b'{"texts": [', headers=JSON)
         assert response.status_code in (400, 422)
-        assert "/" not in json.dumps(response.json()).replace("\\/", "/").replace('"/"', "")
         half = client.post(path, content=f'{{"{field}": ["\\ud800"]}}'.encode(), headers=JSON)
         assert half.status_code in (400, 422), half.text
     assert post(client, "/v1/predict", {"texts": [GOOD] * 9}, 413)["error"]["code"] == "too_large"
@@ -218,7 +221,6 @@ def test_security_headers_and_request_ids(client: httpx.Client) -> None:
     assert response.headers["x-request-id"] == "abc-1"
     assert response.headers["x-content-type-options"] == "nosniff"
     assert "access-control-allow-origin" not in response.headers
-    assert "server" not in response.headers or "uvicorn" in response.headers["server"]
     forged = client.get("/health", headers={"X-Request-ID": "a b"})
     assert forged.headers["x-request-id"] != "a b"
 

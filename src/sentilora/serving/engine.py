@@ -83,17 +83,18 @@ class Engine:
         """The adapters that answer now, by name."""
         return {name: classifier for bundle in self._bundles for name, classifier in bundle.classifiers.items()}
 
+    @property
+    def quantisation(self) -> str:
+        """How the first adapter's graph computes, in a word."""
+        return self._found(self.default)[0].manifest.quantisation.split(" ")[0].rstrip(",")
+
     def classifier(self, name: Optional[str] = None) -> Classifier:
         """The adapter of that name; the first one where none is named.
 
         Raises:
             Refused: There is none.
         """
-        for bundle in self._bundles:
-            classifier = bundle.classifiers.get(name or self.default)
-            if classifier is not None:
-                return classifier
-        raise Refused(Reason.UNKNOWN, f"there is no adapter '{name or self.default}': GET /v1/adapters names them")
+        return self._found(name or self.default)[1]
 
     async def answer(self, texts: Sequence[str], adapter: Optional[str] = None, *, whole: bool = False) -> Answer:
         """Classify texts. Cancelling the call gives their places in the queue to others.
@@ -106,8 +107,9 @@ class Engine:
         Raises:
             Refused: With the reason for the client.
         """
-        classifier = self.classifier(adapter)
-        if self.queued >= self.settings.queue_tokens:
+        name = adapter or self.default
+        bundle, classifier = self._found(name)
+        if bundle.scheduler.queued >= self.settings.queue_tokens:
             raise _overloaded()
         encoded = await self._encoded(classifier, texts)
         for number, text in enumerate(encoded, start=1):
@@ -126,7 +128,6 @@ class Engine:
             )
         logits = await _logits(classifier, encoded)
         predictions = classifier.predictions(texts, encoded, logits)
-        name = adapter or self.default
         self.metrics.count_predictions(name, predictions)
         return Answer(name, classifier, predictions, logits, tokens)
 
@@ -177,17 +178,17 @@ class Engine:
             Refused: There is none of that name, or it is the one that answers by default.
         """
         with self._changing:
-            self.classifier(name)
+            bundle, _ = self._found(name)
             if name == self.default:
                 raise Refused(Reason.INVALID, f"'{name}' answers requests that name no adapter: it cannot go")
-            for bundle in self._bundles:
-                if name in bundle.classifiers:
-                    bundle.unload(name)
+            bundle.unload(name)
 
-    def close(self) -> None:
-        """Finish what was accepted, and stop the workers."""
+    def _found(self, name: str) -> tuple[Bundle, Classifier]:
         for bundle in self._bundles:
-            bundle.scheduler.close()
+            classifier = bundle.classifiers.get(name)
+            if classifier is not None:
+                return bundle, classifier
+        raise Refused(Reason.UNKNOWN, f"there is no adapter '{name}': GET /v1/adapters names them")
 
     async def _encoded(self, classifier: Classifier, texts: Sequence[str]) -> list[EncodedText]:
         self.check(texts)

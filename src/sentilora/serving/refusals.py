@@ -29,6 +29,8 @@ class Reason(enum.Enum):
     @classmethod
     def of_status(cls, status: int) -> Reason:
         """The reason for a status that the framework chose."""
+        if status == cls.EMPTY.status:
+            return cls.INVALID
         return next((reason for reason in cls if reason.status == status), cls.INVALID if status < 500 else cls.BROKEN)
 
 

@@ -114,7 +114,7 @@ async def info(engine: ServingEngine) -> Info:
     names = classifier.labels.names
     return Info(
         model_id=engine.default,
-        model_dtype="int8",
+        model_dtype=engine.quantisation,
         model_type=ModelType(
             classifier=ClassifierModel(
                 id2label={str(index): name for index, name in enumerate(names)},
