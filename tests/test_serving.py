@@ -28,10 +28,10 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForSequenceClassification
 
 import sentilora
-from sentilora.errors import ModelError
+from sentilora.errors import ModelError, UserError
 from sentilora.export import export
 from sentilora.inference.bundle import Bundle
-from sentilora.serving import ServingSettings, create_app
+from sentilora.serving import ServingSettings, create_app, serve
 
 GOOD, BAD = "A gorgeous, moving film.", "My two hours back, please."
 LONG = "never again " * 80
@@ -417,9 +417,8 @@ def test_the_command_serves_and_ends_well(shop: Path, tmp_path: Path) -> None:
         limits = httpx.Limits(max_keepalive_connections=0)
         with httpx.Client(base_url=url, headers={"Authorization": "Bearer two"}, timeout=60, limits=limits) as client:
             until(lambda: _answers(client))
-            taken = subprocess.run([*command[:-3], url.rsplit(":", 1)[-1]], capture_output=True, text=True, check=False)
-            assert taken.returncode == 2
-            assert "--port" in taken.stderr
+            with pytest.raises(UserError, match="choose another --host or --port"):
+                serve([shop], SETTINGS, port=int(url.rsplit(":", 1)[-1]))
             with ThreadPoolExecutor(6) as pool:
                 batch = {"texts": [f"secret {LONG}"] * 256, "adapter": "tiny"}
                 asking = [pool.submit(client.post, "/v1/predict", json=batch) for _ in range(6)]

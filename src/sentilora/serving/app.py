@@ -43,6 +43,7 @@ def create_app(bundles: Sequence[Bundle], settings: ServingSettings) -> FastAPI:
         summary="Text classification over adapters",
         docs_url=None,  # its scripts come from other hosts
         redoc_url=None,
+        redirect_slashes=False,
     )
     engine = Engine(bundles, settings)
     app.state.engine = engine

@@ -119,13 +119,14 @@ async def classify(body: ClassifyRequest, engine: ServingEngine) -> ClassifyResp
         if body.use_activation is False
         else [list(prediction.probabilities) for prediction in answer.predictions]
     )
+    names = answer.classifier.labels.names
     return ClassifyResponse(
         id=f"classify-{uuid.uuid4().hex}",
         created=int(time.time()),
         model=answer.adapter,
         data=[
-            Classification(index=index, label=prediction.label, probs=probs, num_classes=len(probs))
-            for index, (prediction, probs) in enumerate(zip(answer.predictions, scores))
+            Classification(index=index, label=names[probs.index(max(probs))], probs=probs, num_classes=len(probs))
+            for index, probs in enumerate(scores)
         ],
         usage=Usage(prompt_tokens=answer.tokens, total_tokens=answer.tokens),
     )
