@@ -125,7 +125,8 @@ class Bundle:
         tokenizer = folder if (folder / TOKENIZER).is_file() else self.path
         encoder = TextEncoder.load(tokenizer, manifest.max_length, manifest.truncation)
         labels = Labels(manifest.labels)
-        classifier = Classifier(OnnxPredictor(self.graph, inputs, len(labels)), encoder, labels, manifest.temperature)
+        predictor = OnnxPredictor(self.graph, inputs, len(labels))
+        classifier = Classifier(predictor, encoder, labels, manifest.temperature, abstention=manifest.abstention)
         _prove_once(classifier, folder, manifest)
         self.classifiers = {**self.classifiers, name: classifier}
         return classifier
@@ -148,7 +149,7 @@ def _prove_once(classifier: Classifier, folder: Path, manifest: Manifest) -> Non
     """
     digest = hashlib.sha256((folder / MANIFEST).read_bytes() + _processor().encode()).hexdigest()
     mark = cache_folder() / "proved" / digest
-    if mark.is_file():
+    if mark.is_file() or not manifest.probes:
         return
     texts = [probe.text for probe in manifest.probes]
     expected = np.array([probe.logits for probe in manifest.probes], np.float32).reshape(len(texts), -1)
