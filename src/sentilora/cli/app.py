@@ -18,6 +18,7 @@ from sentilora.cli.merge import merge
 from sentilora.cli.predict import predict
 from sentilora.cli.quickstart import quickstart
 from sentilora.cli.recipes import recipes
+from sentilora.cli.serve import serve
 from sentilora.cli.train import train
 from sentilora.errors import MissingExtraError, SentiloraError
 
@@ -34,7 +35,10 @@ def cli(debug: bool, quiet: bool) -> None:
     _set_up_logging(quiet)
 
 
-for _command in (quickstart, audit, train, evaluate, predict, explain, merge, export, recipes, doctor):
+for _command in (
+    *(quickstart, audit, train, evaluate, predict, explain, merge),
+    *(export, serve, recipes, doctor),
+):
     cli.add_command(_command)
 
 
