@@ -168,6 +168,8 @@ def _label_errors(data: LabelledTexts, classifier: Optional[Classifier], seed: i
         positive = classifier.probabilities(logits)[:, classifier.labels.positive]
         notes.say("label errors: judged by the model named; where it was trained on these texts, it may repeat errors")
     probabilities = np.stack([1 - positive, positive], axis=1)
+    agreement = float((probabilities.argmax(axis=1) == data.labels).mean())
+    notes.say(f"label errors: the judge agrees with {agreement:.1%} of the labels; the fewer, the more false alarms")
     return [
         LabelError(
             row=int(data.rows[row]) + 1,
