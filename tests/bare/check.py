@@ -14,8 +14,27 @@ import sys
 import sentilora
 import sentilora.errors
 
-TORCH_WING = ("sentilora.training", "sentilora.modeling")
-HEAVY = ("torch", "transformers", "peft", "accelerate", "datasets", "evaluate", "onnx", "sklearn", "pandas")
+# Rooms that need an extra: the torch wing, `report` and `serve`.
+WITH_EXTRAS = (
+    "sentilora.training",
+    "sentilora.export",
+    "sentilora.modeling",
+    "sentilora.reporting",
+    "sentilora.serving",
+)
+HEAVY = (
+    "torch",
+    "transformers",
+    "peft",
+    "accelerate",
+    "datasets",
+    "evaluate",
+    "onnx",
+    "sklearn",
+    "pandas",
+    "fastapi",
+    "jinja2",
+)
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -34,7 +53,7 @@ def main() -> None:
     modules = [
         module.name for module in pkgutil.walk_packages(sentilora.__path__, "sentilora.", onerror=lambda _: None)
     ]
-    light = [name for name in modules if not name.startswith(TORCH_WING) and name != "sentilora.__main__"]
+    light = [name for name in modules if not name.startswith(WITH_EXTRAS) and name != "sentilora.__main__"]
     for name in light:
         importlib.import_module(name)
 
@@ -51,6 +70,10 @@ def main() -> None:
     refused = run("train", "--data", "bundled")
     expect(refused.returncode == 2, f"train without torch exits with {refused.returncode}: {refused.stderr}")
     expect("pip install 'sentilora[train]'" in refused.stderr, refused.stderr)
+    for command, extra in ((["export", "runs/none"], "train"), (["serve", "bundle"], "serve")):
+        refused = run(*command)
+        expect(refused.returncode == 2, f"{command} exits with {refused.returncode}: {refused.stderr}")
+        expect(f"pip install 'sentilora[{extra}]'" in refused.stderr, refused.stderr)
     try:
         sentilora.train(data="bundled")
     except sentilora.errors.MissingExtraError as error:

@@ -46,14 +46,15 @@ class Graph:
         return result
 
     def filled(self, arrays: Mapping[str, npt.NDArray[np.float32]]) -> dict[str, onnxruntime.OrtValue]:
-        """Values for all inputs but the token ids; those that `arrays` leaves out are empty.
+        """Values for all inputs but the token ids; those that `arrays` leaves out add nothing.
 
         Raises:
-            ModelError: An array fits no input, or an input that cannot be empty has none.
+            ModelError: An array fits no input, or a part of the head is missing.
         """
         shapes = {each.name: each.shape for each in self._session(1).get_inputs() if each.name != IDS}
+        # Of rank 1: products over no element at all are left undefined by older versions of ONNX Runtime.
         empty = {
-            name: np.zeros([size if isinstance(size, int) else 0 for size in shape]) for name, shape in shapes.items()
+            name: np.zeros([size if isinstance(size, int) else 1 for size in shape]) for name, shape in shapes.items()
         }
         wrong = {*arrays.keys() - shapes.keys(), *(name for name in HeadInputs.named().names if name not in arrays)}
         wrong |= {name for name in arrays.keys() & shapes.keys() if not _fits(arrays[name], shapes[name])}
