@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sentilora.inference import Classifier, Prediction
     from sentilora.labels import LabelMap
     from sentilora.modeling.merging import merge
+    from sentilora.scoring import score
     from sentilora.tables import Columns, read_labelled
     from sentilora.training import Run, train
 
@@ -31,6 +32,7 @@ __all__ = [
     "evaluate",
     "merge",
     "read_labelled",
+    "score",
     "train",
 ]
 
@@ -44,6 +46,7 @@ _HOMES = {
     "evaluate": "sentilora.analysis",
     "merge": "sentilora.modeling.merging",
     "read_labelled": "sentilora.tables",
+    "score": "sentilora.scoring",
     "train": "sentilora.training",
 }
 

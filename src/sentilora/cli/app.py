@@ -11,10 +11,12 @@ import click
 from sentilora._version import __version__
 from sentilora.cli.doctor import doctor
 from sentilora.cli.evaluate import evaluate
+from sentilora.cli.gather import gather
 from sentilora.cli.merge import merge
 from sentilora.cli.predict import predict
 from sentilora.cli.quickstart import quickstart
 from sentilora.cli.recipes import recipes
+from sentilora.cli.score import score
 from sentilora.cli.train import train
 from sentilora.errors import MissingExtraError, SentiloraError
 
@@ -31,7 +33,7 @@ def cli(debug: bool, quiet: bool) -> None:
     _set_up_logging(quiet)
 
 
-for _command in (quickstart, train, evaluate, predict, merge, recipes, doctor):
+for _command in (quickstart, train, evaluate, predict, score, gather, merge, recipes, doctor):
     cli.add_command(_command)
 
 
