@@ -12,6 +12,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import DistilBertConfig, DistilBertModel
 
 import sentilora
+from sentilora.export import export
 from sentilora.tables import LabelledTexts, read_labelled
 
 # No test may ask the real Hub; the ones about the Hub bring their own.
@@ -79,3 +80,20 @@ def run(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path, reviews_csv: 
     output = tmp_path_factory.mktemp("runs") / "tiny"
     settings = {"base": str(tiny_base), "data": str(reviews_csv), "epochs": 2, "max_length": 64, "precision": "fp32"}
     return sentilora.train(output=output, **settings)
+
+
+@pytest.fixture(scope="session")
+def sure_texts(tmp_path_factory: pytest.TempPathFactory, run: sentilora.Run, reviews: LabelledTexts) -> Path:
+    """The reviews that the tiny model is surest of, a line each: most others it calls by a hair."""
+    answers = sorted(run.classifier(reviews.texts[:400]), key=lambda answer: -answer.confidence)[:80]
+    path = tmp_path_factory.mktemp("sure") / "sure.txt"
+    path.write_text("".join(" ".join(answer.text.split()) + "\n" for answer in answers), "utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def bundle(run: sentilora.Run, sure_texts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The finished training as a bundle. Do not change its folder: copy it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sentilora.export.gate.ACCURACY_CHANGED", 0.1)
+        return export([run.folder], tmp_path_factory.mktemp("bundles") / "one", unlabelled=sure_texts).folder

@@ -35,6 +35,9 @@ TOKENIZER = "tokenizer.json"
 WEIGHTS = "model.safetensors"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
+GRAPH = "model.onnx"
+BUNDLE_ADAPTER_FOLDER = "adapters"
+BUNDLE_ADAPTER_WEIGHTS = "adapter.safetensors"
 
 _LOCK = ".lock"
 _UNSEALED = (MANIFEST, README)
@@ -43,6 +46,7 @@ _MARKS = (MANIFEST, METRICS_FILE, CONVERSION_RECORD)
 _PICKLES = (".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth")
 
 PathLike = Union[str, "os.PathLike[str]"]
+ModelKind = Literal["adapter", "merged", "bundle"]
 
 
 class BaseReference(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,12 +63,24 @@ class BaseReference(msgspec.Struct, frozen=True, kw_only=True):
     revision: Optional[str] = None
 
 
+class Probe(msgspec.Struct, frozen=True, kw_only=True):
+    """A text of ours and how it was answered where a bundle was made.
+
+    Attributes:
+        text: The text.
+        logits: Of each label.
+    """
+
+    text: str
+    logits: tuple[float, ...]
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """What `sentilora.json` says of the folder it lies in.
 
     Attributes:
         kind: What the folder holds.
-        labels: Names, in the order of the logits.
+        labels: Names, in the order of the logits; none for a bundle whose adapters have their own.
         max_length: Most tokens of a text, special tokens included.
         truncation: What is kept of a longer text.
         temperature: The logits are divided by this before the softmax; 1 where it is folded into the weights.
@@ -72,11 +88,15 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         metrics: On the validation texts at the time of saving, each in [0, 1] but for counts.
         notes: What was assumed or fell back while making it.
         files: sha256 of every file beside the manifest but the README, which people edit.
+        quantisation: How a bundle's graph computes.
+        graph: sha256 of the graph that a bundle's adapter belongs to.
+        gate: How far a bundle's answers are from those of the model it was made of.
+        probes: A few answers, to be checked on each machine that opens a bundle.
         format: Version of this format.
         sentilora: Version that wrote it.
     """
 
-    kind: Literal["adapter", "merged"]
+    kind: Literal["adapter", "merged", "bundle", "bundle-adapter"]
     labels: tuple[str, ...]
     max_length: int
     truncation: Truncation
@@ -85,6 +105,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     metrics: dict[str, float] = {}
     notes: tuple[str, ...] = ()
     files: dict[str, str] = {}
+    quantisation: str = ""
+    graph: str = ""
+    gate: dict[str, float] = {}
+    probes: tuple[Probe, ...] = ()
     format: int = FORMAT_VERSION
     sentilora: str = __version__
 
@@ -95,12 +119,12 @@ class ModelFolder:
 
     Attributes:
         path: The folder with the weights (for a run, its `adapter/`).
-        kind: `adapter` (LoRA matrices and a head) or `merged` (a standalone model).
+        kind: `adapter` (LoRA matrices and a head), `merged` (a standalone model) or `bundle` (which needs no PyTorch).
         manifest: None where someone else made the folder.
     """
 
     path: Path
-    kind: Literal["adapter", "merged"]
+    kind: ModelKind
     manifest: Optional[Manifest]
 
 
@@ -117,24 +141,26 @@ def open_model(path: PathLike) -> ModelFolder:
     """Find the model at `path`, refuse what is unsafe or damaged, and read its manifest.
 
     Args:
-        path: A run, an adapter (ours or made by plain PEFT), or a standalone model.
+        path: A run, an adapter (ours or made by plain PEFT), a standalone model, or a bundle.
 
     Raises:
         ModelError: There is no model there, it holds pickled files, or a file differs from its recorded sha256.
     """
     folder = Path(path)
     if not folder.exists():
-        raise ModelError(f"no folder at {folder}: name a run, an adapter or a merged model")
+        raise ModelError(f"no folder at {folder}: name a run, an adapter, a merged model or a bundle")
     if (folder / ADAPTER_FOLDER / ADAPTER_CONFIG).is_file():
         folder = folder / ADAPTER_FOLDER
     pickles = sorted(entry.name for entry in folder.glob("*") if entry.suffix in _PICKLES)
     if (folder / ADAPTER_CONFIG).is_file():
-        kind: Literal["adapter", "merged"] = "adapter"
+        kind: ModelKind = "adapter"
         weights = ADAPTER_WEIGHTS
+    elif (folder / GRAPH).is_file():
+        kind, weights = "bundle", GRAPH
     elif (folder / "config.json").is_file():
         kind, weights = "merged", WEIGHTS
     else:
-        raise ModelError(f"{folder} holds no model: expected {ADAPTER_CONFIG} or config.json in it")
+        raise ModelError(f"{folder} holds no model: expected {ADAPTER_CONFIG}, config.json or {GRAPH} in it")
     if pickles:
         raise ModelError(
             f"{folder / pickles[0]} may be a pickle, which can run code when loaded: remove it, and keep {weights}"
@@ -145,6 +171,14 @@ def open_model(path: PathLike) -> ModelFolder:
     if manifest is not None and manifest.kind != kind:
         raise ModelError(f"{folder / MANIFEST} speaks of a {manifest.kind}, but the folder holds a {kind}")
     return ModelFolder(folder, kind, manifest)
+
+
+def cache_folder() -> Path:
+    """Where sentilora keeps what it can make again: `$SENTILORA_CACHE`, else `sentilora` in the user's cache folder."""
+    chosen = os.environ.get("SENTILORA_CACHE")
+    if chosen:
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sentilora"
 
 
 def kept_validation(path: PathLike) -> Optional[str]:
@@ -180,7 +214,8 @@ def read_manifest(folder: Path) -> Optional[Manifest]:
 
 def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
     """Write the manifest last, with the sha256 of what lies beside it but the README. Returns what was written."""
-    files = {entry.name: sha256_of(entry) for entry in sorted(folder.iterdir()) if entry.name not in _UNSEALED}
+    sealed = [entry for entry in sorted(folder.iterdir()) if entry.is_file() and entry.name not in _UNSEALED]
+    files = {entry.name: sha256_of(entry) for entry in sealed}
     manifest = msgspec.structs.replace(manifest, files=files)
     write_json(folder / MANIFEST, manifest)
     return manifest

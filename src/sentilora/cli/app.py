@@ -11,6 +11,7 @@ import click
 from sentilora._version import __version__
 from sentilora.cli.doctor import doctor
 from sentilora.cli.evaluate import evaluate
+from sentilora.cli.export import export
 from sentilora.cli.gather import gather
 from sentilora.cli.merge import merge
 from sentilora.cli.predict import predict
@@ -33,7 +34,7 @@ def cli(debug: bool, quiet: bool) -> None:
     _set_up_logging(quiet)
 
 
-for _command in (quickstart, train, evaluate, predict, score, gather, merge, recipes, doctor):
+for _command in (quickstart, train, evaluate, predict, score, gather, merge, export, recipes, doctor):
     cli.add_command(_command)
 
 

@@ -25,6 +25,7 @@ from sentilora.cli.options import base_option, device_option, labels_option, ove
     type=click.Path(path_type=Path),
     help="A run, an adapter, a merged model or a bundle.",
 )
+@click.option("--adapter", metavar="NAME", help="Which adapter of a bundle with several.")
 @click.option("--text-column", help="Column with the texts, if not under a usual name.")
 @click.option("--format", type=click.Choice(["csv", "tsv", "jsonl"]), help="What standard input and output hold.")
 @click.option(

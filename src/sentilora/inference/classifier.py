@@ -11,7 +11,7 @@ from typing import Any, Callable, Optional, Union, overload
 import numpy as np
 import numpy.typing as npt
 
-from sentilora.artifacts import PathLike, open_model
+from sentilora.artifacts import ModelFolder, PathLike, open_model
 from sentilora.config import DeviceChoice
 from sentilora.errors import MissingExtraError, ModelError
 from sentilora.inference.predictor import Logits, Predictor
@@ -70,14 +70,16 @@ class Classifier:
         cls,
         path: PathLike,
         *,
+        adapter: Optional[str] = None,
         base: Optional[str] = None,
         device: DeviceChoice = "auto",
         labels: Optional[Sequence[str]] = None,
     ) -> Classifier:
-        """Load a run, an adapter (ours or made by plain PEFT), or a standalone model.
+        """Load a run, an adapter (ours or made by plain PEFT), a standalone model, or a bundle.
 
         Args:
             path: The folder.
+            adapter: Which one of a bundle with several.
             base: The adapter's base, where it is to be found elsewhere than recorded; its weights must be the same.
             device: Where to compute; `auto` takes CUDA, then MPS, then the CPU.
             labels: Names for the labels, in the order of the logits, where the folder names none or others.
@@ -89,12 +91,12 @@ class Classifier:
             MissingExtraError: The folder needs PyTorch, which is not installed.
         """
         folder = open_model(path)
-        try:
-            # By name: this room stands below the torch wing, and must import without torch.
-            loading = importlib.import_module("sentilora.modeling.loading")
-        except ModuleNotFoundError as error:
-            raise MissingExtraError(str(error.name), "train") from None
-        classifier: Classifier = loading.load_classifier(folder, base=base, device=device)
+        if folder.kind == "bundle":
+            from sentilora.inference.bundle import Bundle  # noqa: PLC0415 - which makes classifiers
+
+            classifier = Bundle.open(path).classifier(adapter)
+        else:
+            classifier = _in_torch(folder, base, device)
         if labels is not None:
             classifier.labels = _renamed(classifier.labels, labels)
         return classifier
@@ -145,6 +147,16 @@ class Classifier:
             )
             for text, ids, row in zip(texts, encoded, self.probabilities(logits))
         ]
+
+
+def _in_torch(folder: ModelFolder, base: Optional[str], device: DeviceChoice) -> Classifier:
+    try:
+        # By name: this room stands below the torch wing, and must import without torch.
+        loading = importlib.import_module("sentilora.modeling.loading")
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(str(error.name), "train") from None
+    classifier: Classifier = loading.load_classifier(folder, base=base, device=device)
+    return classifier
 
 
 def _renamed(labels: Labels, names: Sequence[str]) -> Labels:

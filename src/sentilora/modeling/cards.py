@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sentilora.artifacts import Manifest
 
 _FRONT = """---
@@ -36,6 +38,46 @@ from transformers import pipeline
 pipeline("text-classification", model="path/of/this/folder")("A gorgeous, moving film.")
 ```
 """
+
+
+_BUNDLE = """
+Computes in {quantisation}. In plain Python, with the packages onnxruntime, tokenizers and numpy, run in this folder:
+
+```python
+import numpy, onnxruntime, tokenizers
+
+tokenizer = tokenizers.Tokenizer.from_file("tokenizer.json")
+session = onnxruntime.InferenceSession("model.onnx")
+ids = tokenizer.encode("A gorgeous, moving film.").ids  # at most {max_length}; of longer texts keep `{truncation}`
+(logits,) = session.run(["logits"], {{"input_ids": numpy.array([ids], numpy.int64)}})  # one text a run, unpadded
+shares = numpy.exp(logits[0] - logits[0].max())
+print(dict(zip({labels}, (shares / shares.sum()).tolist())))
+```
+
+Or with sentilora: `Classifier.load("path/of/this/folder")("A gorgeous, moving film.")`.
+"""
+
+_ADAPTERS = """
+One base computing in {quantisation}, and the adapters {names}, which are inputs of its graph.
+
+```python
+from sentilora import Classifier
+Classifier.load("path/of/this/folder", adapter="{first}")("A gorgeous, moving film.")
+```
+"""
+
+
+def bundle_readme(manifest: Manifest) -> str:
+    """What the bundle is, how good it was, how to run it without sentilora."""
+    fields = {name: getattr(manifest, name) for name in ("quantisation", "max_length", "truncation")}
+    return _front(manifest, "onnx", "A text classifier") + _BUNDLE.format(labels=list(manifest.labels), **fields)
+
+
+def adapters_readme(manifest: Manifest, names: Sequence[str]) -> str:
+    """What the bundle holds, and how to use it."""
+    listed = ", ".join(f"`{name}`" for name in names)
+    front = _front(manifest, "onnx", "Text classifiers over one base")
+    return front + _ADAPTERS.format(quantisation=manifest.quantisation, names=listed, first=names[0])
 
 
 def adapter_readme(manifest: Manifest) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Optional
@@ -17,7 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from sentilora import hub
-from sentilora.artifacts import CONVERSION_RECORD, TOKENIZER, WEIGHTS, new_folder, sha256_of, write_json
+from sentilora.artifacts import CONVERSION_RECORD, TOKENIZER, WEIGHTS, cache_folder, new_folder, sha256_of, write_json
 from sentilora.errors import HubError, ModelError
 from sentilora.labels import SENTIMENT
 from sentilora.notes import Notes
@@ -52,14 +51,6 @@ def embedded_base(notes: Notes) -> Path:
         with new_folder(folder, overwrite=True) as temporary:
             _convert(source, temporary)
     return folder
-
-
-def cache_folder() -> Path:
-    """Where sentilora keeps what it can make again: `$SENTILORA_CACHE`, else `sentilora` in the user's cache folder."""
-    named = os.environ.get("SENTILORA_CACHE")
-    if named:
-        return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sentilora"
 
 
 def installed_source() -> Optional[Path]:

@@ -9,7 +9,16 @@ from typing import Optional
 from peft import PeftModel
 from safetensors import SafetensorError, safe_open
 
-from sentilora.artifacts import ADAPTER_CONFIG, ADAPTER_WEIGHTS, TOKENIZER, WEIGHTS, ModelFolder
+from sentilora.artifacts import (
+    ADAPTER_CONFIG,
+    ADAPTER_WEIGHTS,
+    TOKENIZER,
+    WEIGHTS,
+    BaseReference,
+    Manifest,
+    ModelFolder,
+    sha256_of,
+)
 from sentilora.config import DeviceChoice
 from sentilora.errors import ModelError
 from sentilora.inference import Classifier
@@ -93,6 +102,25 @@ def base_of(folder: ModelFolder, named: Optional[str], notes: Notes) -> Base:
     if not name:
         raise ModelError(f"{folder.path / ADAPTER_CONFIG} names no base: name it with --base")
     return find_base(str(name), notes)
+
+
+def manifest_of(folder: ModelFolder, classifier: Classifier, base: Optional[Base]) -> Manifest:
+    """The folder's manifest, or what it would say had we made the folder; the base of a standalone model is itself."""
+    if folder.manifest is not None:
+        return folder.manifest
+    reference = (
+        base.reference
+        if base is not None
+        else BaseReference(id=str(folder.path.resolve()), sha256=sha256_of(folder.path / WEIGHTS))
+    )
+    return Manifest(
+        kind="adapter" if base is not None else "merged",
+        labels=classifier.labels.names,
+        max_length=classifier.encoder.max_length,
+        truncation=classifier.encoder.truncation,
+        base=reference,
+        notes=tuple(classifier.notes),
+    )
 
 
 def _encoder_of(folder: ModelFolder, base: Optional[Base], positions: int, notes: Notes) -> TextEncoder:

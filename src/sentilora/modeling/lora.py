@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
+from typing import Any, Optional
 
 import torch
 from peft import LoraConfig, PeftModel, TaskType, get_peft_model
+from peft.tuners.lora import LoraLayer
 from transformers import PreTrainedModel
 
 from sentilora.config import LoraSettings
@@ -54,3 +56,15 @@ def count_parameters(model: torch.nn.Module) -> tuple[int, int]:
     """How many parameters are trained, and how many there are."""
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     return trained, sum(parameter.numel() for parameter in model.parameters())
+
+
+def plain_lora(layer: Any) -> Optional[tuple[Any, Any]]:
+    """The matrices of a layer's only LoRA adapter, float32 [in, rank] and [rank, out], the scaling in the latter.
+
+    None for a layer without an adapter.
+    """
+    if not isinstance(layer, LoraLayer):
+        return None
+    (name,) = layer.active_adapters
+    down, up = (matrix[name].weight.detach().float().cpu().numpy() for matrix in (layer.lora_A, layer.lora_B))
+    return down.T, up.T * layer.scaling[name]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any, Optional
 
 import msgspec
 import numpy as np
 import torch
+from peft import PeftModel
 
 from sentilora.artifacts import (
     README,
-    Manifest,
     ModelFolder,
     PathLike,
     kept_validation,
@@ -23,10 +24,11 @@ from sentilora.artifacts import (
 )
 from sentilora.config import DeviceChoice
 from sentilora.errors import ModelError, OutputError
+from sentilora.inference import Classifier
 from sentilora.modeling.base import transformers_silenced
 from sentilora.modeling.cards import merged_readme
 from sentilora.modeling.devices import choose_device
-from sentilora.modeling.loading import base_of, load_adapter, load_merged
+from sentilora.modeling.loading import base_of, load_adapter, load_merged, manifest_of
 from sentilora.modeling.saving import MERGE_TOLERANCE, Parity, torch_predictor, write_tokenizer
 from sentilora.notes import Notes
 from sentilora.progress import Progress
@@ -75,15 +77,8 @@ def merge(
     token_ids = [text.ids for text in adapter.encoder.encode(texts)]
     with Progress("answers of the adapter", len(token_ids)) as progress:
         expected = predictor.logits(token_ids, progress.advance) / np.float32(adapter.temperature)
-    merged = _fold(predictor.model, adapter.temperature)
-    manifest = folder.manifest or Manifest(
-        kind="adapter",
-        labels=adapter.labels.names,
-        max_length=adapter.encoder.max_length,
-        truncation=adapter.encoder.truncation,
-        base=encoder_base.reference,
-        notes=tuple(notes),
-    )
+    merged = folded(adapter)
+    manifest = manifest_of(folder, adapter, encoder_base)
     manifest = msgspec.structs.replace(manifest, kind="merged", temperature=1.0)
     with new_folder(target, overwrite) as temporary:
         with transformers_silenced():
@@ -98,9 +93,11 @@ def merge(
     return parity
 
 
-def _fold(model: Any, temperature: float) -> Any:
-    merged = model.merge_and_unload(safe_merge=True)
+def folded(classifier: Classifier) -> Any:
+    """A standalone model that answers as `classifier` does, its temperature included; that one stays as it is."""
+    model = copy.deepcopy(torch_predictor(classifier).model)
+    merged = model.merge_and_unload(safe_merge=True) if isinstance(model, PeftModel) else model
     with torch.no_grad():
-        merged.classifier.weight /= temperature
-        merged.classifier.bias /= temperature
+        merged.classifier.weight /= classifier.temperature
+        merged.classifier.bias /= classifier.temperature
     return merged

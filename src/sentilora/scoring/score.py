@@ -37,6 +37,7 @@ class ScoreSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         model: Folder of a run, an adapter, a merged model or a bundle.
+        adapter: Which one of a bundle with several.
         text_column: With the texts, where it has no usual name.
         format: What standard input and output hold: `csv`, `tsv` or `jsonl`.
         shard: `i/n`: score only the i-th of n equal shares, into a file named after it.
@@ -47,6 +48,7 @@ class ScoreSettings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     model: PathLike
+    adapter: Optional[str] = None
     text_column: Optional[str] = None
     format: Optional[str] = None
     shard: Optional[str] = None
@@ -57,11 +59,11 @@ class ScoreSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     def classifier(self) -> Classifier:
         """The classifier to ask."""
-        return Classifier.load(self.model, base=self.base, device=self.device, labels=self.labels)
+        return Classifier.load(self.model, adapter=self.adapter, base=self.base, device=self.device, labels=self.labels)
 
     def answer_settings(self) -> dict[str, str]:
         """What, beside the model's files, the answers depend on."""
-        names = ("text_column", "labels", "base", "device")
+        names = ("adapter", "text_column", "labels", "base", "device")
         return {name: str(getattr(self, name)) for name in names}
 
 

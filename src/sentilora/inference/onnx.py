@@ -1,0 +1,137 @@
+"""`Predictor` over ONNX Runtime: one unpadded text a run, on threads of our own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, Callable, Optional
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from sentilora.errors import ModelError
+from sentilora.inference.graph import IDS, HeadInputs
+from sentilora.inference.predictor import Logits
+from sentilora.inference.scheduler import Scheduler
+from sentilora.inference.threads import available_cores
+
+
+class Graph:
+    """A bundle's graph, run by one thread a text for throughput, or by all for the latency of a single text.
+
+    Both ways give the same bits. Thread-safe.
+
+    Args:
+        path: The `.onnx` file.
+        threads: Cores to use; None takes all that the process may.
+        capacity: Most tokens that may wait for a worker; None means no bound.
+    """
+
+    def __init__(self, path: Path, threads: Optional[int] = None, capacity: Optional[int] = None) -> None:
+        self.path = path
+        self.threads = threads or available_cores()
+        self.scheduler = Scheduler(self.threads, capacity)
+        self._sessions: dict[int, onnxruntime.InferenceSession] = {}
+        self._opening = threading.Lock()
+
+    def run(self, ids: Sequence[int], inputs: Mapping[str, onnxruntime.OrtValue], threads: int = 1) -> Logits:
+        """The logits, float32 [1, labels], of one text's token ids, computed by so many threads."""
+        session = self._session(threads)
+        text = onnxruntime.OrtValue.ortvalue_from_numpy(np.asarray([ids], dtype=np.int64))
+        (logits,) = session.run_with_ort_values(None, {IDS: text, **inputs})
+        result: Logits = logits.numpy()
+        return result
+
+    def filled(self, arrays: Mapping[str, npt.NDArray[np.float32]]) -> dict[str, onnxruntime.OrtValue]:
+        """Values for all inputs but the token ids; those that `arrays` leaves out are empty.
+
+        Raises:
+            ModelError: An array fits no input, or an input that cannot be empty has none.
+        """
+        shapes = {each.name: each.shape for each in self._session(1).get_inputs() if each.name != IDS}
+        empty = {
+            name: np.zeros([size if isinstance(size, int) else 0 for size in shape]) for name, shape in shapes.items()
+        }
+        wrong = {*arrays.keys() - shapes.keys(), *(name for name in HeadInputs.named().names if name not in arrays)}
+        wrong |= {name for name in arrays.keys() & shapes.keys() if not _fits(arrays[name], shapes[name])}
+        if shapes and wrong:
+            raise ModelError(f"the adapter does not fit the graph: look at {', '.join(sorted(wrong))}")
+        return {
+            name: onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array, dtype=np.float32))
+            for name, array in {**empty, **arrays}.items()
+        }
+
+    def _session(self, threads: int) -> onnxruntime.InferenceSession:
+        with self._opening:
+            if threads not in self._sessions:
+                self._sessions[threads] = _open(self.path, threads)
+            return self._sessions[threads]
+
+
+class OnnxPredictor:
+    """Logits from a bundle's graph, for the adapter that `inputs` hold.
+
+    Args:
+        graph: Shared by all adapters of a bundle.
+        inputs: The adapter's arrays by the names of the graph's inputs; empty for a merged graph.
+        labels: How many there are.
+    """
+
+    batch_invariant = True
+
+    def __init__(self, graph: Graph, inputs: Mapping[str, onnxruntime.OrtValue], labels: int) -> None:
+        self.graph = graph
+        self.inputs = inputs
+        self.labels = labels
+
+    def submit(self, ids: Sequence[int]) -> Future[Logits]:
+        """Have the logits, float32 [labels], of one text computed by the next free worker.
+
+        Raises:
+            OverloadedError: Too much waits already.
+        """
+        return self.graph.scheduler.submit(lambda: self.graph.run(ids, self.inputs)[0], len(ids))
+
+    def logits(self, token_ids: Sequence[Sequence[int]], on_batch: Optional[Callable[[int], Any]] = None) -> Logits:
+        """The logits of encoded texts, float32 [n, labels]; see `Predictor`.
+
+        A single text is run by all threads at once; several are given to the workers, one each.
+        """
+        result = np.empty((len(token_ids), self.labels), dtype=np.float32)
+        if len(token_ids) == 1:
+            result[:] = self.graph.run(token_ids[0], self.inputs, self.graph.threads)
+            if on_batch is not None:
+                on_batch(1)
+            return result
+        futures = [self.submit(ids) for ids in token_ids]
+        try:
+            for row, future in enumerate(futures):
+                result[row] = future.result()
+                if on_batch is not None:
+                    on_batch(1)
+        finally:
+            for future in futures:
+                future.cancel()
+        return result
+
+
+def _fits(array: npt.NDArray[np.float32], shape: Sequence[Any]) -> bool:
+    return array.ndim == len(shape) and all(
+        not isinstance(wanted, int) or wanted == size for size, wanted in zip(array.shape, shape)
+    )
+
+
+def _open(path: Path, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.enable_mem_pattern = False  # texts differ in length, and a pattern would be kept for each
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # noqa: BLE001 - the library raises nothing narrower
+        first_line = str(error).splitlines()[0]
+        raise ModelError(f"{path} cannot be run by onnxruntime {onnxruntime.__version__}: {first_line}") from None

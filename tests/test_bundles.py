@@ -1,0 +1,310 @@
+"""Bundles: exported behind a gate, opened without PyTorch, answering the same bits however they are asked."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from safetensors.numpy import load_file, save_file
+from transformers import AutoModelForSequenceClassification
+
+import sentilora
+from sentilora.artifacts import open_model, read_manifest, write_manifest
+from sentilora.errors import ModelError, OutputError, ParityError
+from sentilora.export import export, exporting
+from sentilora.export.gate import Verdict
+from sentilora.export.quantisation import FP32, INT8, LADDER, per_block, per_output
+from sentilora.inference.bundle import Bundle
+from sentilora.inference.scheduler import OverloadedError, Scheduler
+from sentilora.inference.threads import available_cores
+from sentilora.modeling.merging import merge
+
+TEXTS = ["A gorgeous, moving film.", "My two hours back, please.<br />Awful.", "ok " * 300, "", "broke on day two"] * 3
+
+
+@pytest.fixture(scope="module", autouse=True)
+def lenient() -> Iterator[None]:
+    """The tiny model calls most of its few validation texts by a hair."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sentilora.export.gate.ACCURACY_CHANGED", 0.2)
+        patch.setattr("sentilora.export.gate.LABELS_CHANGED", 0.2)
+        yield
+
+
+@pytest.fixture(scope="module")
+def strange(run: sentilora.Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An adapter by plain PEFT: another rank, other layers, three labels."""
+    torch.manual_seed(3)
+    names = {0: "bad", 1: "fair", 2: "good"}
+    model = AutoModelForSequenceClassification.from_pretrained(run.config.base, num_labels=3, id2label=names)
+    config = LoraConfig(
+        task_type="SEQ_CLS", r=2, target_modules=["q_lin", "v_lin", "lin2"], init_lora_weights=False, lora_alpha=4
+    )
+    folder = tmp_path_factory.mktemp("strange") / "strange"
+    get_peft_model(model, config).save_pretrained(folder)
+    model.config.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shared(run: sentilora.Run, strange: Path, sure_texts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return export([run.folder, strange], tmp_path_factory.mktemp("bundles") / "two", unlabelled=sure_texts).folder
+
+
+def test_a_bundle_answers_as_the_run(run: sentilora.Run, bundle: Path) -> None:
+    classifier = sentilora.Classifier.load(bundle)
+    expected = run.classifier(TEXTS)
+    for ours, theirs in zip(classifier(TEXTS), expected):
+        assert ours.p_positive == pytest.approx(theirs.p_positive, abs=0.1)
+        assert (ours.text, ours.truncated) == (theirs.text, theirs.truncated)
+    manifest = open_model(bundle).manifest
+    assert manifest.gate["fp32_difference"] <= 1e-4
+    assert manifest.gate["changed"] <= 0.015
+    assert manifest.quantisation.startswith("int8")
+
+
+def test_an_answer_is_the_same_bit_for_bit_however_it_is_asked(bundle: Path) -> None:
+    classifier = sentilora.Classifier.load(bundle)
+    alone = [classifier(text).probabilities for text in TEXTS]
+    assert [prediction.probabilities for prediction in classifier(TEXTS)] == alone
+    assert [prediction.probabilities for prediction in classifier.predict_iter(iter(TEXTS), batch_size=4)] == alone
+    found: dict[int, list[tuple[float, ...]]] = {}
+
+    def ask(number: int) -> None:
+        found[number] = [classifier(text).probabilities for text in TEXTS]
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(found[number] == alone for number in range(4))
+
+
+def test_a_bundle_needs_no_torch(bundle: Path) -> None:
+    code = (
+        "import sys, sentilora; print(sentilora.Classifier.load(sys.argv[1])('Lovely.').label); "
+        "assert not {'torch', 'transformers', 'peft', 'onnx'} & sys.modules.keys()"
+    )
+    process = subprocess.run([sys.executable, "-c", code, str(bundle)], capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.strip() in ("negative", "positive")
+
+
+def test_the_readme_of_a_bundle_runs_with_plain_onnxruntime(bundle: Path) -> None:
+    code = re.search(r"```python\n(.*?)```", (bundle / "README.md").read_text("utf-8"), re.S)[1]
+    assert len(code.strip().splitlines()) <= 10
+    process = subprocess.run(
+        [sys.executable, "-c", code], cwd=bundle, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert process.returncode == 0, process.stderr
+    expected = sentilora.Classifier.load(bundle)("A gorgeous, moving film.")
+    assert eval(process.stdout)["positive"] == pytest.approx(expected.p_positive, abs=1e-6)
+
+
+def test_the_graph_takes_one_text_and_nothing_else(bundle: Path) -> None:
+    session = onnxruntime.InferenceSession(str(bundle / "model.onnx"))
+    with pytest.raises(Exception, match=r"(?i)invalid"):
+        session.run(None, {"input_ids": np.zeros((2, 5), np.int64)})
+
+
+def test_a_merged_model_and_its_temperature_are_exported(run: sentilora.Run, sure_texts: Path, tmp_path: Path) -> None:
+    adapter = shutil.copytree(run.adapter, tmp_path / "adapter")
+    manifest = open_model(adapter).manifest
+    (adapter / "sentilora.json").unlink()
+    fields = {name: getattr(manifest, name) for name in manifest.__struct_fields__}
+    write_manifest(adapter, type(manifest)(**{**fields, "temperature": 2.5}))
+    merge(adapter, tmp_path / "merged")
+    expected = sentilora.Classifier.load(adapter)(TEXTS[0]).p_positive
+    assert expected != pytest.approx(run.classifier(TEXTS[0]).p_positive, abs=1e-3)
+    for number, source in enumerate((adapter, tmp_path / "merged")):
+        made = export([source], tmp_path / f"bundle{number}", unlabelled=sure_texts).folder
+        assert sentilora.Classifier.load(made)(TEXTS[0]).p_positive == pytest.approx(expected, abs=0.03)
+
+
+def test_adapters_over_one_base_answer_as_each_alone(run: sentilora.Run, strange: Path, shared: Path) -> None:
+    opened = Bundle.open(shared)
+    assert set(opened.classifiers) == {run.folder.name, "strange"}
+    assert opened.classifiers[run.folder.name].labels.names == ("negative", "positive")
+    plain = sentilora.Classifier.load(strange)
+    for text in TEXTS[:5]:
+        ours = opened.classifiers["strange"](text)
+        assert ours.p_positive is None
+        assert ours.probabilities == pytest.approx(plain(text).probabilities, abs=0.15)
+        assert opened.classifiers[run.folder.name](text).p_positive == pytest.approx(
+            run.classifier(text).p_positive, abs=0.1
+        )
+    assert read_manifest(shared / "adapters" / "strange").gate["fp32_difference"] <= 1e-4
+    assert sentilora.Classifier.load(shared, adapter="strange")(TEXTS[0]) == opened.classifiers["strange"](TEXTS[0])
+    with pytest.raises(ModelError, match="holds several adapters"):
+        sentilora.Classifier.load(shared)
+    with pytest.raises(ModelError, match="no adapter 'none'"):
+        sentilora.Classifier.load(shared, adapter="none")
+
+
+def test_an_adapter_costs_its_own_size(shared: Path) -> None:
+    graph = (shared / "model.onnx").stat().st_size
+    for adapter in (shared / "adapters").iterdir():
+        assert sum(file.stat().st_size for file in adapter.iterdir()) < graph / 2
+
+
+def test_adapters_come_and_go(shared: Path, tmp_path: Path) -> None:
+    opened = Bundle.open(shared)
+    before = opened.classifiers
+    expected = before["strange"](TEXTS[0])
+    opened.unload("strange")
+    assert "strange" not in opened.classifiers
+    assert before["strange"](TEXTS[0]) == expected
+    assert opened.load("again", shared / "adapters" / "strange")(TEXTS[0]) == expected
+    with pytest.raises(ModelError, match="holds no adapter"):
+        opened.unload("strange")
+
+
+def test_an_adapter_of_another_base_is_refused(shared: Path, tmp_path: Path) -> None:
+    foreign = shutil.copytree(shared / "adapters" / "strange", tmp_path / "foreign")
+    manifest = read_manifest(foreign)
+    (foreign / "sentilora.json").unlink()
+    fields = {name: getattr(manifest, name) for name in manifest.__struct_fields__}
+    write_manifest(foreign, type(manifest)(**{**fields, "graph": "0" * 64}))
+    with pytest.raises(ModelError, match="made for another base"):
+        Bundle.open(shared).load("foreign", foreign)
+
+
+def test_a_damaged_adapter_is_one_line(shared: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(shared, tmp_path / "copy")
+    weights = copy / "adapters" / "strange" / "adapter.safetensors"
+    arrays = load_file(weights)
+    save_file({**arrays, "layer.0.out.down": np.zeros((3, 1), np.float32)}, weights)
+    with pytest.raises(ModelError, match="is damaged"):
+        Bundle.open(copy)
+    manifest = copy / "adapters" / "strange" / "sentilora.json"
+    manifest.write_text(re.sub(r'"adapter.safetensors": "[0-9a-f]+"', "", manifest.read_text("utf-8")), "utf-8")
+    with pytest.raises(ModelError):
+        Bundle.open(copy)
+
+
+def test_a_machine_that_answers_otherwise_is_noticed(bundle: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(bundle, tmp_path / "copy")
+    manifest = open_model(copy).manifest
+    (copy / "sentilora.json").unlink()
+    fields = {name: getattr(manifest, name) for name in manifest.__struct_fields__}
+    moved = tuple(type(probe)(text=probe.text, logits=tuple(x + 1 for x in probe.logits)) for probe in manifest.probes)
+    write_manifest(copy, type(manifest)(**{**fields, "probes": moved}))
+    with pytest.raises(ModelError, match="on this processor"):
+        sentilora.Classifier.load(copy)
+
+
+def test_the_next_safer_way_is_tried_and_said(
+    run: sentilora.Run, sure_texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A first rung that ruins the answers: two levels of weights."""
+    monkeypatch.setattr("sentilora.export.gate.LABELS_CHANGED", 0.015)
+    ruinous = type(INT8)("two levels", 1)
+    monkeypatch.setattr(exporting, "ladder", lambda notes: (ruinous, *LADDER[1:]))
+    exported = export([run.folder], tmp_path / "bundle", unlabelled=sure_texts)
+    assert exported.quantisation == LADDER[1].name
+    assert any("two levels is refused" in note for note in exported.notes)
+    monkeypatch.setattr(exporting, "ladder", lambda notes: (ruinous,))
+    with pytest.raises(ParityError, match="no way to quantise"):
+        export([run.folder], tmp_path / "none", unlabelled=sure_texts)
+    assert not (tmp_path / "none").exists()
+
+
+def test_every_way_to_quantise_runs(
+    run: sentilora.Run, sure_texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, way in enumerate((FP32, *LADDER)):
+        monkeypatch.setattr(exporting, "ladder", lambda notes, way=way: (way,))
+        exported = export([run.folder], tmp_path / str(number), unlabelled=sure_texts)
+        assert exported.quantisation == way.name
+
+
+def test_what_the_gate_lets_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sentilora.export.gate.ACCURACY_CHANGED", 0.003)
+    monkeypatch.setattr("sentilora.export.gate.LABELS_CHANGED", 0.015)
+
+    def verdict(accuracy: float, changed: float, difference: float = 0.1, validation: int = 1000) -> bool:
+        return Verdict(validation, 0.9, accuracy, 2000, changed, difference).passes
+
+    assert verdict(0.897, 0.015)
+    assert not verdict(0.896, 0.015)
+    assert not verdict(0.904, 0)
+    assert not verdict(0.9, 0.016)
+    assert not verdict(0.9, 0, float("nan"))
+    assert verdict(0.89, 0, validation=100)
+    assert not verdict(0.88, 0, validation=100)
+
+
+def test_integers_are_close_to_what_they_stand_for() -> None:
+    weight = np.random.default_rng(0).normal(size=(64, 7)).astype(np.float32)
+    weight[:, 3] = 0
+    for largest in (64, 127):
+        integers, scale = per_output(weight, largest)
+        assert np.abs(integers).max() <= largest
+        assert np.abs(integers * scale - weight).max() <= np.abs(weight).max() / largest / 2 + 1e-6
+    blocks, scales = per_block(weight)
+    restored = (blocks.astype(np.float32) - 128) * scales.reshape(7, 2, 1)
+    assert np.abs(restored.reshape(7, 64).T - weight).max() <= np.abs(weight).max() / 127 / 2 + 1e-6
+
+
+def test_a_bundle_is_not_exported_or_replaced(bundle: Path, run: sentilora.Run, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="is a bundle already"):
+        export([bundle], tmp_path / "again")
+    with pytest.raises(OutputError, match="--overwrite"):
+        export([run.folder], bundle)
+    with pytest.raises(ModelError, match="called alike"):
+        export([run.folder, run.adapter], tmp_path / "twice")
+
+
+def test_a_full_queue_refuses_and_a_cancelled_job_frees_its_place() -> None:
+    gate, begun = threading.Event(), threading.Event()
+
+    def wait() -> str:
+        begun.set()
+        gate.wait(10)
+        return "first"
+
+    scheduler = Scheduler(workers=1, capacity=10)
+    first = scheduler.submit(wait, 100)
+    begun.wait(10)
+    second = scheduler.submit(lambda: "second", 10)
+    assert scheduler.queued == 10
+    with pytest.raises(OverloadedError):
+        scheduler.submit(lambda: "third", 1)
+    assert second.cancel()
+    assert scheduler.queued == 0
+    fourth = scheduler.submit(lambda: "fourth", 1)
+    fifth = scheduler.submit(lambda: 1 / 0, 1)
+    gate.set()
+    assert (first.result(10), fourth.result(10)) == ("first", "fourth")
+    with pytest.raises(ZeroDivisionError):
+        fifth.result(10)
+    scheduler.close()
+    assert scheduler.queued == 0
+
+
+@pytest.mark.parametrize(
+    ("files", "cores"),
+    [
+        ({"cpu.max": "50000 100000\n"}, 1),
+        ({"cpu.max": "max 100000\n"}, None),
+        ({"cpu/cpu.cfs_quota_us": "100000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 1),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
+        ({}, None),
+    ],
+)
+def test_threads_follow_the_quota(tmp_path: Path, files: dict[str, str], cores: int) -> None:
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content, "ascii")
+    assert available_cores(tmp_path) == (cores or available_cores(tmp_path / "nothing"))
