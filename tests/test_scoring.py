@@ -89,7 +89,7 @@ def reviews_table(tmp_path: Path) -> Path:
         *(("jsonl", "csv"), ("jsonl", "parquet"), ("parquet", "csv.gz"), ("parquet", "jsonl"), ("xlsx", "csv")),
     ],
 )
-def test_every_format_keeps_rows_values_and_order(tmp_path: Path, run: sentilora.Run, kind: str, output: str) -> None:
+def test_every_format_keeps_rows_values_and_order(tmp_path: Path, bundle: Path, kind: str, output: str) -> None:
     source = tmp_path / f"in.{kind}"
     if kind in ("csv", "tsv"):
         write_csv(source, ROWS, "\t" if kind == "tsv" else ",")
@@ -105,39 +105,39 @@ def test_every_format_keeps_rows_values_and_order(tmp_path: Path, run: sentilora
             workbook.active.append(row)
         workbook.save(source)
     target = tmp_path / f"out.{output}"
-    result = score(source, target, model=run.folder, chunk_rows=3)
+    result = score(source, target, model=bundle, chunk_rows=3)
     assert (result.rows, result.scored, result.rejected, result.rejects) == (4, 4, 0, None)
     scored = read_any(target)
     assert [{name: row[name] or "" for name in ROWS[0]} for row in scored] == ROWS
-    expected = run.classifier([row["Review"] for row in ROWS])
+    expected = sentilora.Classifier.load(bundle)([row["Review"] for row in ROWS])
     for row, prediction in zip(scored, expected):
         assert list(row) == [*ROWS[0], *ANSWERS]
         assert row["sentiment"] == prediction.label
-        assert float(row["p_positive"]) == pytest.approx(prediction.p_positive, abs=1e-5)
+        assert (float(row["p_positive"]), float(row["confidence"])) == (prediction.p_positive, prediction.confidence)
         assert str(row["truncated"]).lower() == "false"
     assert sorted(path.name for path in tmp_path.glob("out*")) == [target.name]
 
 
-def test_numbers_and_records_of_json_lines_stay_as_written(tmp_path: Path, run: sentilora.Run) -> None:
+def test_numbers_and_records_of_json_lines_stay_as_written(tmp_path: Path, bundle: Path) -> None:
     source = tmp_path / "in.jsonl"
     lines = [
         '{"text":"fine","price":1.10,"n":12345678901234567890,"tags":["a", 1]}',
         '{"late":null,"text":"poor","price":2}',
     ]
     source.write_text("\n".join(lines), "utf-8")
-    score(source, tmp_path / "out.jsonl", model=run.folder)
+    score(source, tmp_path / "out.jsonl", model=bundle)
     for given_line, line in zip(lines, (tmp_path / "out.jsonl").read_text("utf-8").splitlines()):
         for member in given_line[1:-1].split(',"'):
             assert member.lstrip('"') in line
-    score(source, tmp_path / "out.parquet", model=run.folder)
+    score(source, tmp_path / "out.parquet", model=bundle)
     table = pyarrow.parquet.read_table(tmp_path / "out.parquet")
     assert table.column("price").to_pylist() == [1.1, 2.0]
     assert table.column("n").to_pylist() == ["12345678901234567890", None]
-    score(source, tmp_path / "out.csv", model=run.folder)
+    score(source, tmp_path / "out.csv", model=bundle)
     assert read_any(tmp_path / "out.csv")[0]["tags"] == '["a", 1]'
 
 
-def test_types_of_parquet_stay(tmp_path: Path, run: sentilora.Run) -> None:
+def test_types_of_parquet_stay(tmp_path: Path, bundle: Path) -> None:
     table = pa.table(
         {
             "text": pa.array(["fine", "poor"]).dictionary_encode(),
@@ -147,9 +147,9 @@ def test_types_of_parquet_stay(tmp_path: Path, run: sentilora.Run) -> None:
         }
     )
     pyarrow.parquet.write_table(table, tmp_path / "in.parquet")
-    score(tmp_path / "in.parquet", tmp_path / "out.parquet", model=run.folder)
+    score(tmp_path / "in.parquet", tmp_path / "out.parquet", model=bundle)
     assert pyarrow.parquet.read_table(tmp_path / "out.parquet").select(table.column_names).equals(table)
-    score(tmp_path / "in.parquet", tmp_path / "out.csv", model=run.folder)
+    score(tmp_path / "in.parquet", tmp_path / "out.csv", model=bundle)
     second = read_any(tmp_path / "out.csv")[1]
     assert (second["when"], second["count"], second["list"]) == ("2023-11-14 22:13:20.123456789Z", "7", "")
 
@@ -177,7 +177,7 @@ def test_any_cells_come_back_as_they_were(
         assert [tuple(row) for row in csv.reader(file, delimiter=delimiter)] == [("a", "b"), *rows]
 
 
-def test_broken_rows_are_told_apart_by_number_and_stop_nothing(tmp_path: Path, run: sentilora.Run) -> None:
+def test_broken_rows_are_told_apart_by_number_and_stop_nothing(tmp_path: Path, bundle: Path) -> None:
     source = tmp_path / "in.csv"
     lines = [
         b"\xef\xbb\xbfid,text",
@@ -196,7 +196,7 @@ def test_broken_rows_are_told_apart_by_number_and_stop_nothing(tmp_path: Path, r
         b'12,"good"',
     ]
     source.write_bytes(b"\n".join(lines))
-    result = score(source, tmp_path / "out.csv", model=run.folder, chunk_rows=4)
+    result = score(source, tmp_path / "out.csv", model=bundle, chunk_rows=4)
     assert [row["id"] for row in read_any(tmp_path / "out.csv")] == ["1", "3", "7", "12"]
     reasons = dict(rejects_of(tmp_path / "out.csv"))
     assert list(reasons) == [2, 4, 5, 6, 8, 9, 10, 11]
@@ -206,10 +206,10 @@ def test_broken_rows_are_told_apart_by_number_and_stop_nothing(tmp_path: Path, r
     assert result.rejects == f"{tmp_path / 'out.csv'}.rejects.jsonl"
 
 
-def test_broken_lines_of_json(tmp_path: Path, run: sentilora.Run) -> None:
+def test_broken_lines_of_json(tmp_path: Path, bundle: Path) -> None:
     lines = [b'{"text":"good"}', b'{"text":', b"[1]", b'{"text":3}', b'{"text":null}', b'{"other":"x"}', b"", b"\xff"]
     (tmp_path / "in.jsonl").write_bytes(b"\n".join([*lines, b'{"text":"caf\xc3\xa9"}']))
-    result = score(tmp_path / "in.jsonl", tmp_path / "out.jsonl", model=run.folder)
+    result = score(tmp_path / "in.jsonl", tmp_path / "out.jsonl", model=bundle)
     assert [row["text"] for row in read_any(tmp_path / "out.jsonl")] == ["good", "café"]
     reasons = dict(rejects_of(tmp_path / "out.jsonl"))
     assert list(reasons) == [2, 3, 4, 5, 6, 7]
@@ -217,8 +217,8 @@ def test_broken_lines_of_json(tmp_path: Path, run: sentilora.Run) -> None:
     assert (result.scored, result.rejected) == (2, 6)
 
 
-def command(run: sentilora.Run, *arguments: object) -> list[str]:
-    return [sys.executable, "-m", "sentilora", "score", *map(str, arguments), "--model", str(run.folder)]
+def command(model: Path, *arguments: object) -> list[str]:
+    return [sys.executable, "-m", "sentilora", "score", *map(str, arguments), "--model", str(model)]
 
 
 def finish(arguments: list[str], cwd: Path, **more: Any) -> subprocess.CompletedProcess[Any]:
@@ -238,11 +238,11 @@ def kill_when(arguments: list[str], cwd: Path, ready: Callable[[], bool]) -> Non
 
 @pytest.mark.parametrize("ending", ["csv.gz", "parquet"])
 def test_killed_at_any_moment_it_ends_with_the_same_bytes(
-    tmp_path: Path, run: sentilora.Run, reviews_table: Path, ending: str
+    tmp_path: Path, bundle: Path, reviews_table: Path, ending: str
 ) -> None:
-    score(reviews_table, tmp_path / f"whole.{ending}", model=run.folder, chunk_rows=10)
+    score(reviews_table, tmp_path / f"whole.{ending}", model=bundle, chunk_rows=10)
     output, growing = tmp_path / f"out.{ending}", tmp_path / f"out.{ending}.unfinished"
-    arguments = command(run, reviews_table, "-o", output, "--chunk-rows", 10)
+    arguments = command(bundle, reviews_table, "-o", output, "--chunk-rows", 10)
     for chunks in (1, 9):
         kill_when(arguments, tmp_path, lambda chunks=chunks: len(list(growing.glob("0*.json"))) >= chunks)
         assert not output.exists()
@@ -258,12 +258,12 @@ def test_killed_at_any_moment_it_ends_with_the_same_bytes(
 
 
 def test_it_does_not_go_on_with_other_inputs_models_or_settings(
-    tmp_path: Path, run: sentilora.Run, reviews_table: Path
+    tmp_path: Path, bundle: Path, reviews_table: Path
 ) -> None:
     output, growing = tmp_path / "out.csv", tmp_path / "out.csv.unfinished"
-    chosen = {"model": run.folder, "chunk_rows": 10}
+    chosen = {"model": bundle, "chunk_rows": 10}
     kill_when(
-        command(run, reviews_table, "-o", output, "--chunk-rows", 10),
+        command(bundle, reviews_table, "-o", output, "--chunk-rows", 10),
         tmp_path,
         lambda: len(list(growing.glob("0*.json"))) >= 2,
     )
@@ -279,36 +279,36 @@ def test_it_does_not_go_on_with_other_inputs_models_or_settings(
     assert read_any(output)[1]["id"] == "10001"
 
 
-def test_one_output_is_written_by_one_process(tmp_path: Path, run: sentilora.Run, reviews_table: Path) -> None:
+def test_one_output_is_written_by_one_process(tmp_path: Path, bundle: Path, reviews_table: Path) -> None:
     growing = tmp_path / "out.csv.unfinished"
-    arguments = command(run, reviews_table, "-o", "out.csv", "--chunk-rows", 1)
+    arguments = command(bundle, reviews_table, "-o", "out.csv", "--chunk-rows", 1)
     with subprocess.Popen(arguments, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as first:
         while not growing.exists():
             assert first.poll() is None
             time.sleep(0.01)
         with pytest.raises(OutputError, match="another process is writing"):
-            score(reviews_table, tmp_path / "out.csv", model=run.folder, chunk_rows=1)
+            score(reviews_table, tmp_path / "out.csv", model=bundle, chunk_rows=1)
         first.kill()
 
 
-def test_what_is_there_is_kept(tmp_path: Path, run: sentilora.Run) -> None:
+def test_what_is_there_is_kept(tmp_path: Path, bundle: Path) -> None:
     source = write_csv(tmp_path / "in.csv", ROWS)
     (tmp_path / "out.csv").write_text("mine", "utf-8")
     with pytest.raises(OutputError, match="exists already"):
-        score(source, tmp_path / "out.csv", model=run.folder)
+        score(source, tmp_path / "out.csv", model=bundle)
     assert (tmp_path / "out.csv").read_text("utf-8") == "mine"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv", "out.csv"]
     with pytest.raises(ConfigError, match="is an input"):
-        score(source, source, model=run.folder, overwrite=True)
-    score(source, tmp_path / "out.csv", model=run.folder, overwrite=True)
+        score(source, source, model=bundle, overwrite=True)
+    score(source, tmp_path / "out.csv", model=bundle, overwrite=True)
     assert len(read_any(tmp_path / "out.csv")) == len(ROWS)
 
 
-@pytest.mark.parametrize("ending", ["csv", "jsonl.gz", "parquet"])
+@pytest.mark.parametrize(("ending", "in_torch"), [("csv", True), ("jsonl.gz", False), ("parquet", False)])
 def test_shards_gather_to_what_one_run_writes(
-    tmp_path: Path, run: sentilora.Run, reviews_table: Path, ending: str
+    tmp_path: Path, bundle: Path, run: sentilora.Run, reviews_table: Path, ending: str, in_torch: bool
 ) -> None:
-    chosen = {"model": run.folder, "chunk_rows": 20}
+    chosen = {"model": run.folder if in_torch else bundle, "chunk_rows": 20}
     score(reviews_table, tmp_path / f"whole.{ending}", **chosen)
     results = [score(reviews_table, tmp_path / f"out.{ending}", shard=f"{index}/5", **chosen) for index in range(1, 6)]
     paths = [Path(result.output) for result in results]
@@ -328,93 +328,93 @@ def test_shards_gather_to_what_one_run_writes(
     assert not list(tmp_path.glob("again*"))
 
 
-def test_shards_of_other_jobs_are_refused(tmp_path: Path, run: sentilora.Run) -> None:
+def test_shards_of_other_jobs_are_refused(tmp_path: Path, bundle: Path) -> None:
     source, other = (write_csv(tmp_path / f"{name}.csv", ROWS[:count]) for name, count in (("in", 4), ("other", 3)))
-    first = score(source, tmp_path / "a.csv", model=run.folder, shard="1/2").output
-    second = score(other, tmp_path / "b.csv", model=run.folder, shard="2/2").output
+    first = score(source, tmp_path / "a.csv", model=bundle, shard="1/2").output
+    second = score(other, tmp_path / "b.csv", model=bundle, shard="2/2").output
     with pytest.raises(DataError, match="belongs to another job"):
         gather([first, second], tmp_path / "all.csv")
     with pytest.raises(ConfigError, match="--shard 3/2"):
-        score(source, tmp_path / "c.csv", model=run.folder, shard="3/2")
+        score(source, tmp_path / "c.csv", model=bundle, shard="3/2")
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])
-def test_standard_input_to_standard_output(tmp_path: Path, run: sentilora.Run, kind: str) -> None:
+def test_standard_input_to_standard_output(tmp_path: Path, bundle: Path, kind: str) -> None:
     source = (write_csv if kind == "csv" else write_jsonl)(tmp_path / f"in.{kind}", [*ROWS, {**ROWS[0], "Review": ""}])
-    piped = finish(command(run, "-", "-o", "-", "--format", kind), tmp_path, input=source.read_bytes())
+    piped = finish(command(bundle, "-", "-o", "-", "--format", kind), tmp_path, input=source.read_bytes())
     assert piped.returncode == 0, piped.stderr
     (tmp_path / f"piped.{kind}").write_bytes(piped.stdout)
     assert b'"row":5,"reason":"column \'Review\' holds no text"' in piped.stderr
     assert b"5 rows in = 4 scored + 1 rejected" in piped.stderr
-    score(source, tmp_path / f"file.{kind}", model=run.folder)
+    score(source, tmp_path / f"file.{kind}", model=bundle)
     assert (tmp_path / f"file.{kind}").read_bytes() == piped.stdout
-    unnamed = finish(command(run, "-", "-o", "-"), tmp_path, input=b"")
+    unnamed = finish(command(bundle, "-", "-o", "-"), tmp_path, input=b"")
     assert (unnamed.returncode, unnamed.stderr.count(b"\n")) == (2, 1)
     assert b"say --format" in unnamed.stderr
 
 
-def test_a_late_column_of_standard_input_is_not_lost(tmp_path: Path, run: sentilora.Run) -> None:
+def test_a_late_column_of_standard_input_is_not_lost(tmp_path: Path, bundle: Path) -> None:
     lines = b'{"text":"a"}\n{"text":"b"}\n{"text":"c","late":1}\n'
-    arguments = command(run, "-", "-o", "out.csv", "--format", "jsonl", "--chunk-rows", 2)
+    arguments = command(bundle, "-", "-o", "out.csv", "--format", "jsonl", "--chunk-rows", 2)
     assert finish(arguments, tmp_path, input=lines).returncode == 0
     assert [row["text"] for row in read_any(tmp_path / "out.csv")] == ["a", "b"]
     assert "'late'" in dict(rejects_of(tmp_path / "out.csv"))[3]
 
 
-def test_folders_patterns_and_urls(tmp_path: Path, run: sentilora.Run) -> None:
+def test_folders_patterns_and_urls(tmp_path: Path, bundle: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     write_csv(folder / "b.csv", ROWS[:2])
     write_jsonl(folder / "a.jsonl", [{"Review": "fine", "extra": 1}])
     (folder / "notes.txt").write_text("not a table", "utf-8")
-    result = score(folder, tmp_path / "folder.csv", model=run.folder)
+    result = score(folder, tmp_path / "folder.csv", model=bundle)
     assert [(row["id"], row["extra"]) for row in read_any(tmp_path / "folder.csv")] == [
         ("", "1"),
         ("007", ""),
         ("0x1F", ""),
     ]
     assert result.rows == 3
-    score([f"{folder}/*.csv", folder / "a.jsonl"], tmp_path / "pattern.csv", model=run.folder)
+    score([f"{folder}/*.csv", folder / "a.jsonl"], tmp_path / "pattern.csv", model=bundle)
     assert [row["id"] for row in read_any(tmp_path / "pattern.csv")] == ["007", "0x1F", ""]
 
     for name in ("one", "two"):
         with fsspec.open(f"memory://reviews/{name}.csv", "wb") as file:
             file.write((folder / "b.csv").read_bytes())
-    result = score("memory://reviews/*.csv", "memory://scored/all.csv.gz", model=run.folder)
+    result = score("memory://reviews/*.csv", "memory://scored/all.csv.gz", model=bundle)
     assert result.rows == 4
     with fsspec.open("memory://scored/all.csv.gz", "rb", compression="gzip") as file:
         assert file.read().count(b"007") == 2
     with pytest.raises(OutputError, match="exists already"):
-        score("memory://reviews", "memory://scored/all.csv.gz", model=run.folder)
+        score("memory://reviews", "memory://scored/all.csv.gz", model=bundle)
     with pytest.raises(DataError, match="nowhere"):
-        score("memory://nowhere/x.csv", tmp_path / "x.csv", model=run.folder)
+        score("memory://nowhere/x.csv", tmp_path / "x.csv", model=bundle)
     with pytest.raises(DataError, match="cannot be reached"):
-        score("nosuchstore://x.csv", tmp_path / "x.csv", model=run.folder)
+        score("nosuchstore://x.csv", tmp_path / "x.csv", model=bundle)
     with pytest.raises(DataError, match="no file at"):
-        score(tmp_path / "absent.csv", tmp_path / "x.csv", model=run.folder)
+        score(tmp_path / "absent.csv", tmp_path / "x.csv", model=bundle)
 
 
-def test_repeated_texts_are_answered_once(tmp_path: Path, run: sentilora.Run) -> None:
+def test_repeated_texts_are_answered_once(tmp_path: Path, bundle: Path) -> None:
     source = write_csv(tmp_path / "in.csv", [{"text": f"film {row % 3}"} for row in range(30)])
-    result = score(source, tmp_path / "out.csv", model=run.folder)
+    result = score(source, tmp_path / "out.csv", model=bundle)
     assert (result.scored, result.repeated) == (30, 27)
     rows = read_any(tmp_path / "out.csv")
     assert rows[0]["p_positive"] == rows[3]["p_positive"] != rows[1]["p_positive"]
 
 
-def test_a_column_of_the_same_name_stays(tmp_path: Path, run: sentilora.Run, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_column_of_the_same_name_stays(tmp_path: Path, bundle: Path, caplog: pytest.LogCaptureFixture) -> None:
     source = write_csv(tmp_path / "in.csv", [{"text": "fine", "sentiment": "mine"}])
     with caplog.at_level("INFO"):
-        score(source, tmp_path / "out.csv", model=run.folder)
+        score(source, tmp_path / "out.csv", model=bundle)
     assert read_any(tmp_path / "out.csv")[0]["sentiment"] == "mine"
     assert read_any(tmp_path / "out.csv")[0]["sentiment_predicted"] in ("negative", "positive")
     assert "'sentiment_predicted'" in caplog.text
     with pytest.raises(DataError, match="rename one"):
-        score(tmp_path / "out.csv", tmp_path / "twice.csv", model=run.folder)
+        score(tmp_path / "out.csv", tmp_path / "twice.csv", model=bundle)
 
 
-def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path: Path, run: sentilora.Run, reviews_table: Path) -> None:
-    arguments = command(run, reviews_table, "-o", "out.csv", "--chunk-rows", 10)
+def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path: Path, bundle: Path, reviews_table: Path) -> None:
+    arguments = command(bundle, reviews_table, "-o", "out.csv", "--chunk-rows", 10)
     limit = 20_000  # enough for a chunk, not for all
 
     def small_files() -> None:
