@@ -267,6 +267,8 @@ def test_it_does_not_go_on_with_other_inputs_models_or_settings(
         tmp_path,
         lambda: len(list(growing.glob("0*.json"))) >= 2,
     )
+    piped = finish(command(bundle, "-", "-o", output, "--format", "csv"), tmp_path, input=reviews_table.read_bytes())
+    assert b"was begun with other inputs" in piped.stderr
     with pytest.raises(OutputError, match="other settings: give the command as it was"):
         score(reviews_table, output, **{**chosen, "chunk_rows": 60})
     before = reviews_table.read_bytes()

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from sentilora.cli.options import base_option, device_option, labels_option, overwrite_option
+from sentilora.config import CHUNK_ROWS
 
 
 @click.command(short_help="Classify every row of files.")
@@ -34,7 +35,7 @@ from sentilora.cli.options import base_option, device_option, labels_option, ove
 @click.option(
     "--chunk-rows",
     type=click.IntRange(min=1),
-    default=512,
+    default=CHUNK_ROWS,
     show_default=True,
     help="Rows that are scored and kept at a time.",
 )

@@ -64,6 +64,7 @@ def gather(shards: Sequence[PathLike], output: PathLike, *, overwrite: bool = Fa
         raise OutputError(f"{target.name} must end in {job.ending}, as the shards do")
     output_format = table_format(target, job.columns)
     tally = Tally.of(dict(enumerate(_dealt([iter(share.record.chunks) for share in shares]))))
+    place.path.parent.mkdir(parents=True, exist_ok=True)
     temporary = tempfile.TemporaryDirectory(dir=place.path.parent, prefix=f".{place.path.name}.")
     with (
         Progress("gathering", tally.scored, "rows") as progress,

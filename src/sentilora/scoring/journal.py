@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,6 +19,8 @@ from sentilora.scoring.job import Job, Shard
 from sentilora.scoring.rows import ChunkRecord, ScoredChunk
 from sentilora.tables.inputs import TableName
 from sentilora.tables.writing import TableFormat, compressing
+
+_logger = logging.getLogger("sentilora")
 
 REJECTS = ".rejects.jsonl"
 SHARD_RECORD = ".shard.json"
@@ -133,8 +136,6 @@ class Journal:
                 place cannot be written.
         """
         folder = unfinished(place.path)
-        if not folder.exists():
-            place.refuse_existing(overwrite)
         with exclusive(folder, f"writing {place.path}"):
             journal = cls(folder, place, entry)
             try:
@@ -142,8 +143,7 @@ class Journal:
                     journal._start(overwrite, resume)
                     yield journal
             finally:
-                if not (resume and journal._record_files() and (folder / _JOURNAL).exists()):
-                    shutil.rmtree(folder, ignore_errors=True)
+                journal._leave(resume)
 
     def done(self, number: int) -> Optional[ChunkRecord]:
         """The record of a chunk that is finished."""
@@ -189,6 +189,15 @@ class Journal:
             for path in [*self._record_files(), *self.folder.glob("[0-9]*")]:
                 path.unlink(missing_ok=True)
             self._write(self._entry)
+
+    def _leave(self, resume: bool) -> None:
+        """Remove what is of no use to a later command, which the work of another job may be."""
+        earlier = self._earlier()
+        ours = earlier is not None and not earlier.changed(self._entry)
+        if earlier is None or (ours and not (resume and self._record_files())):
+            shutil.rmtree(self.folder, ignore_errors=True)
+        elif ours:
+            _logger.info(f"what is done is kept in {self.folder}: the same command goes on from there")
 
     def _earlier(self) -> Optional[JournalEntry]:
         path = self.folder / _JOURNAL

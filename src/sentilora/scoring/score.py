@@ -14,7 +14,7 @@ import fsspec
 import msgspec
 
 from sentilora.artifacts import PathLike, unfinished
-from sentilora.config import DeviceChoice
+from sentilora.config import CHUNK_ROWS, DeviceChoice
 from sentilora.errors import ConfigError, OutputError
 from sentilora.inference import Classifier
 from sentilora.progress import Progress
@@ -26,8 +26,6 @@ from sentilora.scoring.survey import all_columns, rows_ahead, survey
 from sentilora.scoring.work import Tally, Work
 from sentilora.tables.inputs import TableName, find_inputs, is_url, store_in_one_line
 from sentilora.tables.writing import require_writable, table_format
-
-CHUNK_ROWS = 512  # a killed job scores at most these again; of like size are the row groups of Parquet
 
 _logger = logging.getLogger("sentilora")
 

@@ -146,7 +146,7 @@ def _find(name: str, format_of_standard: Optional[str]) -> list[TableName]:
         with store_in_one_line(name):
             candidates = _remote_candidates(name)
     elif Path(name).is_dir():
-        candidates = sorted(str(entry) for entry in Path(name).iterdir() if entry.is_file())
+        candidates = sorted(str(entry) for entry in Path(name).iterdir() if entry.is_file() and entry.name[0] != ".")
     elif glob.has_magic(name) and not Path(name).exists():
         candidates = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 - keeps the name as the user wrote it
     elif not Path(name).is_file():
