@@ -1,0 +1,267 @@
+"""Speed, latency, start and memory of bundles against Transformers' pipeline, and of many adapters against one.
+
+python benchmarks/scoring.py --shape distilbert --texts 64 --rounds 3
+python benchmarks/scoring.py --shape embedded --adapters 20
+
+Weights are random (as fast as trained ones), so the bundle is built without its gate; texts are distinct reviews of
+../shared/data spread over all lengths, 256 tokens at most. Throughput, latency and adapters are measured in turn in
+processes of their own, round by round; a figure is the median over the rounds. Writes
+benchmarks/results/scoring-SHAPE.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Callable
+
+import numpy as np
+
+from machine import describe_machine
+
+ROOT = Path(__file__).resolve().parents[1]
+MAX_LENGTH = 256
+WORKERS = ("pipeline-32", "pipeline-1", "bundle", "adapters", "pipeline-start", "bundle-start")
+
+
+def main() -> None:
+    """Build the models, and measure round by round; or be one worker of one round."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shape", choices=("distilbert", "embedded"), default="distilbert")
+    parser.add_argument("--texts", type=int, default=64)
+    parser.add_argument("--adapters", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--workers", nargs="+", choices=WORKERS, default=WORKERS)
+    parser.add_argument("--worker", choices=WORKERS, help=argparse.SUPPRESS)
+    parser.add_argument("--models", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.worker is not None:
+        print(json.dumps(MEASURES[arguments.worker](arguments.models, arguments)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        models = Path(folder)
+        build(arguments, models)
+        rounds = [
+            {worker: run(arguments, worker, models) for worker in arguments.workers} for _ in range(arguments.rounds)
+        ]
+    report(arguments, rounds)
+
+
+def run(arguments: argparse.Namespace, worker: str, models: Path) -> dict[str, float]:
+    """One worker in a new process."""
+    command = [sys.executable, __file__, "--worker", worker, "--models", str(models), "--shape", arguments.shape]
+    command += ["--texts", str(arguments.texts), "--adapters", str(arguments.adapters)]
+    began = time.monotonic()
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    if process.returncode != 0:
+        sys.exit(f"{worker}: {process.stderr}")
+    result: dict[str, float] = json.loads(process.stdout.splitlines()[-1])
+    result["process_seconds"] = time.monotonic() - began
+    print(worker, {name: round(value, 4) for name, value in result.items()}, flush=True)
+    return result
+
+
+def report(arguments: argparse.Namespace, rounds: list[dict[str, dict[str, float]]]) -> None:
+    """Print and keep the medians, and the ratios within each round."""
+    ratios = {}
+    for name, ours, theirs, figure in (
+        ("texts/s against pipeline, batch 32", "bundle", "pipeline-32", "texts_per_second"),
+        ("texts/s against pipeline, batch 1", "bundle", "pipeline-1", "texts_per_second"),
+        ("latency of one text against pipeline", "bundle", "pipeline-1", "latency"),
+        ("process to first answer against pipeline", "bundle-start", "pipeline-start", "process_seconds"),
+        ("peak memory against pipeline, batch 32", "bundle", "pipeline-32", "peak_mb"),
+        ("texts/s of many adapters against a merged bundle", "adapters", "bundle", "texts_per_second"),
+    ):
+        if {ours, theirs} <= set(arguments.workers):
+            ratios[name] = statistics.median(each[ours][figure] / each[theirs][figure] for each in rounds)
+    if "adapters" in arguments.workers:
+        ratios["memory of many adapters against one"] = statistics.median(
+            each["adapters"]["many_mb"] / each["adapters"]["one_mb"] for each in rounds
+        )
+    medians = {
+        worker: {figure: statistics.median(each[worker][figure] for each in rounds) for figure in rounds[0][worker]}
+        for worker in arguments.workers
+    }
+    for name, ratio in ratios.items():
+        print(f"{arguments.shape}: {name}: {ratio:.3f}")
+    options = {name: getattr(arguments, name) for name in ("shape", "texts", "adapters")}
+    result = {**options, "max_length": MAX_LENGTH, "ratios": ratios, "medians": medians, "rounds": rounds}
+    path = ROOT / "benchmarks" / "results" / f"scoring-{arguments.shape}.json"
+    path.write_text(json.dumps({**result, "machine": describe_machine()}, indent=1) + "\n", "utf-8")
+
+
+def build(arguments: argparse.Namespace, models: Path) -> None:
+    """A merged model, its bundle, and a bundle of adapters with ranks from 1 to 16 on one base."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from safetensors.numpy import save_file
+    from transformers import DistilBertConfig, DistilBertForSequenceClassification
+
+    from sentilora.artifacts import BaseReference, Manifest, write_manifest
+    from sentilora.export.graph import adaptable_graph, merged_graph
+    from sentilora.export.quantisation import ladder
+    from sentilora.export.weights import adapter_arrays, encoder_of
+    from sentilora.inference import Classifier
+    from sentilora.labels import SENTIMENT
+    from sentilora.modeling.base import find_base, load_tokenizer
+    from sentilora.modeling.devices import Device
+    from sentilora.modeling.predictor import TorchPredictor
+    from sentilora.modeling.saving import write_tokenizer
+    from sentilora.notes import Notes
+    from sentilora.text import TextEncoder, with_cleaning
+
+    torch.manual_seed(0)
+    sizes = {} if arguments.shape == "distilbert" else {"dim": 384, "hidden_dim": 1536}
+    model = DistilBertForSequenceClassification(DistilBertConfig(**sizes))
+    tokenizer = load_tokenizer(find_base("embedded", Notes()).folder)
+    encoder = TextEncoder(with_cleaning(tokenizer), MAX_LENGTH, "head")
+    manifest = Manifest(
+        kind="bundle",
+        labels=SENTIMENT.names,
+        max_length=MAX_LENGTH,
+        truncation="head",
+        base=BaseReference(id="random", sha256=""),
+    )
+    how = ladder(Notes())[0]
+    arrays = encoder_of(model)
+
+    merged = models / "merged"
+    model.save_pretrained(merged)
+    write_tokenizer(encoder, merged)
+    for name, graph in (("bundle", merged_graph(arrays, how)), ("adapters", adaptable_graph(arrays, how))):
+        (models / name).mkdir()
+        (models / name / "model.onnx").write_bytes(graph.SerializeToString())
+        write_tokenizer(encoder, models / name)
+    write_manifest(models / "bundle", manifest)
+    digest = write_manifest(models / "adapters", _with(manifest, labels=())).files["model.onnx"]
+    targets = ("q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2")
+    for number in range(arguments.adapters):
+        rank = (1, 4, 8, 16)[number % 4]
+        base = DistilBertForSequenceClassification(model.config)
+        config = LoraConfig(
+            task_type="SEQ_CLS", r=rank, target_modules=list(targets[: number % 6 + 1]), init_lora_weights=False
+        )
+        adapted = TorchPredictor(get_peft_model(base, config).eval(), Device("cpu"), 2)
+        place = models / "adapters" / "adapters" / f"a{number:02d}"
+        place.mkdir(parents=True)
+        save_file(adapter_arrays(Classifier(adapted, encoder, SENTIMENT)), place / "adapter.safetensors")
+        write_manifest(place, _with(manifest, kind="bundle-adapter", graph=digest))
+
+
+def _with(manifest: Any, **changes: Any) -> Any:
+    import msgspec
+
+    return msgspec.structs.replace(manifest, **changes)
+
+
+def reviews(count: int) -> list[str]:
+    """So many distinct reviews, evenly spread over the lengths of all of them, in random order."""
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(ROOT.parent / "shared" / "data" / "imdb_train.parquet")
+    texts = sorted(set(table["text"].to_pylist()), key=len)
+    chosen = np.linspace(0, len(texts) - 1, count).round().astype(int)
+    return [texts[row] for row in np.random.default_rng(0).permutation(chosen)]
+
+
+def with_pipeline(models: Path, batch_size: int, texts: Sequence[str]) -> dict[str, float]:
+    """Transformers' pipeline in fp32, with all cores."""
+    from transformers import pipeline
+
+    classify = pipeline("text-classification", model=str(models / "merged"), device="cpu", dtype="float32")
+    options = {"batch_size": batch_size, "truncation": True, "max_length": MAX_LENGTH}
+    return measure(lambda some: classify(list(some), **options), texts)
+
+
+def with_bundle(models: Path, texts: Sequence[str]) -> dict[str, float]:
+    """The int8 bundle, with all cores."""
+    from sentilora import Classifier
+
+    return measure(Classifier.load(models / "bundle"), texts)
+
+
+def with_adapters(models: Path, texts: Sequence[str]) -> dict[str, float]:
+    """Each text for another adapter."""
+    from sentilora.inference.bundle import Bundle
+
+    opened = Bundle.open(models / "adapters")
+    classifiers = list(opened.classifiers.values())
+    one = classifiers[0]
+    one(texts)
+    one_mb = resident_mb()
+    encoded = one.encoder.encode(texts)
+    rng = np.random.default_rng(0)
+    chosen = rng.integers(len(classifiers), size=len(texts))
+
+    def answer(_: Sequence[str]) -> None:
+        futures = [classifiers[number].predictor.submit(text.ids) for number, text in zip(chosen, encoded)]  # type: ignore[attr-defined]
+        for future in futures:
+            future.result()
+
+    return {**measure(answer, texts), "one_mb": one_mb - adapters_mb(models), "many_mb": resident_mb()}
+
+
+def adapters_mb(models: Path) -> float:
+    """What all adapters but one take in memory: they are open from the start."""
+    sizes = [path.stat().st_size for path in models.glob("adapters/adapters/*/adapter.safetensors")]
+    return (sum(sizes) - max(sizes)) / 2**20
+
+
+def measure(classify: Callable[[Sequence[str]], Any], texts: Sequence[str]) -> dict[str, float]:
+    """Texts a second over all, and the median seconds for the longest one alone."""
+    classify(texts[:8])
+    began = time.perf_counter()
+    classify(texts)
+    seconds = time.perf_counter() - began
+    longest, latencies = [max(texts, key=len)], []
+    classify(longest)
+    for _ in range(9):
+        began = time.perf_counter()
+        classify(longest)
+        latencies.append(time.perf_counter() - began)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"texts_per_second": len(texts) / seconds, "latency": statistics.median(latencies), "peak_mb": peak}
+
+
+def resident_mb() -> float:
+    """Memory of this process now."""
+    pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+
+def first_answer_of_pipeline(models: Path, _: argparse.Namespace) -> dict[str, float]:
+    """Import, load, answer once."""
+    from transformers import pipeline
+
+    pipeline("text-classification", model=str(models / "merged"), device="cpu")("A gorgeous, moving film.")
+    return {}
+
+
+def first_answer_of_bundle(models: Path, _: argparse.Namespace) -> dict[str, float]:
+    """The same with a bundle."""
+    from sentilora import Classifier
+
+    Classifier.load(models / "bundle")("A gorgeous, moving film.")
+    return {}
+
+
+MEASURES: dict[str, Callable[[Path, argparse.Namespace], dict[str, float]]] = {
+    "pipeline-32": lambda models, arguments: with_pipeline(models, 32, reviews(arguments.texts)),
+    "pipeline-1": lambda models, arguments: with_pipeline(models, 1, reviews(arguments.texts)),
+    "bundle": lambda models, arguments: with_bundle(models, reviews(arguments.texts)),
+    "adapters": lambda models, arguments: with_adapters(models, reviews(arguments.texts)),
+    "pipeline-start": first_answer_of_pipeline,
+    "bundle-start": first_answer_of_bundle,
+}
+
+
+if __name__ == "__main__":
+    main()
