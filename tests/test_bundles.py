@@ -73,6 +73,16 @@ def test_a_bundle_answers_as_the_run(run: sentilora.Run, bundle: Path) -> None:
     assert manifest.quantisation.startswith("int8")
 
 
+def test_a_bundle_knows_which_answers_are_uncertain(run: sentilora.Run, bundle: Path) -> None:
+    assert open_model(bundle).manifest.abstention == run.classifier.abstention
+    point = max(run.classifier.abstention, key=lambda point: point.precision)
+    careful = sentilora.Classifier.load(bundle, precision=point.precision)
+    assert careful.answers_from.precision == point.precision
+    for before, after in zip(sentilora.Classifier.load(bundle)(TEXTS), careful(TEXTS)):
+        sure = before.confidence >= careful.answers_from.confidence
+        assert after.label == (before.label if sure else "uncertain")
+
+
 def test_an_answer_is_the_same_bit_for_bit_however_it_is_asked(bundle: Path) -> None:
     classifier = sentilora.Classifier.load(bundle)
     alone = [classifier(text).probabilities for text in TEXTS]

@@ -14,24 +14,29 @@ from sentilora._version import __version__
 
 if TYPE_CHECKING:
     from sentilora.analysis import Evaluation, evaluate
-    from sentilora.inference import Classifier, Prediction
+    from sentilora.analysis.audit import audit
+    from sentilora.inference import Classifier, Explanation, Prediction, explain
     from sentilora.labels import LabelMap
     from sentilora.modeling.merging import merge
     from sentilora.scoring import score
-    from sentilora.tables import Columns, read_labelled
+    from sentilora.tables import Columns, read_labelled, read_unlabelled
     from sentilora.training import Run, train
 
 __all__ = [
     "Classifier",
     "Columns",
     "Evaluation",
+    "Explanation",
     "LabelMap",
     "Prediction",
     "Run",
     "__version__",
+    "audit",
     "evaluate",
+    "explain",
     "merge",
     "read_labelled",
+    "read_unlabelled",
     "score",
     "train",
 ]
@@ -40,12 +45,16 @@ _HOMES = {
     "Classifier": "sentilora.inference",
     "Columns": "sentilora.tables",
     "Evaluation": "sentilora.analysis",
+    "Explanation": "sentilora.inference",
     "LabelMap": "sentilora.labels",
     "Prediction": "sentilora.inference",
     "Run": "sentilora.training",
+    "audit": "sentilora.analysis.audit",
     "evaluate": "sentilora.analysis",
+    "explain": "sentilora.inference",
     "merge": "sentilora.modeling.merging",
     "read_labelled": "sentilora.tables",
+    "read_unlabelled": "sentilora.tables",
     "score": "sentilora.scoring",
     "train": "sentilora.training",
 }

@@ -63,6 +63,27 @@ class BaseReference(msgspec.Struct, frozen=True, kw_only=True):
     revision: Optional[str] = None
 
 
+class AbstentionPoint(msgspec.Struct, frozen=True):
+    """What answering only at or above a confidence gave on the validation texts.
+
+    Attributes:
+        confidence: The least that is answered, in [0, 1].
+        precision: Share of right answers among those given.
+        coverage: Share of the texts that were answered.
+    """
+
+    confidence: float
+    precision: float
+    coverage: float
+
+    def __str__(self) -> str:
+        """One line for a person."""
+        return (
+            f"answering from a confidence of {self.confidence:.3f} on, which on the validation texts was right for "
+            f"{self.precision:.1%} of the {self.coverage:.1%} that it answered"
+        )
+
+
 class Probe(msgspec.Struct, frozen=True, kw_only=True):
     """A text of ours and how it was answered where a bundle was made.
 
@@ -85,6 +106,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         truncation: What is kept of a longer text.
         temperature: The logits are divided by this before the softmax; 1 where it is folded into the weights.
         base: The frozen encoder.
+        abstention: From the lowest confidence to the highest, to look up the one that a wanted precision asks for.
         metrics: On the validation texts at the time of saving, each in [0, 1] but for counts.
         notes: What was assumed or fell back while making it.
         files: sha256 of every file beside the manifest but the README, which people edit.
@@ -102,6 +124,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     truncation: Truncation
     base: BaseReference
     temperature: float = 1.0
+    abstention: tuple[AbstentionPoint, ...] = ()
     metrics: dict[str, float] = {}
     notes: tuple[str, ...] = ()
     files: dict[str, str] = {}

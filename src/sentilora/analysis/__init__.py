@@ -1,6 +1,7 @@
 """Measuring and understanding: everything that needs labels and probabilities but no model of its own."""
 
+from sentilora.analysis.comparison import Comparison
 from sentilora.analysis.evaluation import Evaluation, evaluate
-from sentilora.analysis.metrics import ClassificationMetrics
+from sentilora.analysis.metrics import Answers, ClassificationMetrics
 
-__all__ = ["ClassificationMetrics", "Evaluation", "evaluate"]
+__all__ = ["Answers", "ClassificationMetrics", "Comparison", "Evaluation", "evaluate"]

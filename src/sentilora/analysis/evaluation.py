@@ -3,16 +3,65 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Optional
 
 import numpy as np
 
-from sentilora.analysis.metrics import ClassificationMetrics
+from sentilora.analysis.intervals import Interval, bootstrap
+from sentilora.analysis.metrics import Answers, ClassificationMetrics, Measurement
+from sentilora.analysis.slices import Slice, slices_by, slices_by_length, slices_by_truncation
+from sentilora.artifacts import AbstentionPoint
 from sentilora.errors import ModelError
 from sentilora.inference import Classifier
 from sentilora.inference.predictor import Logits
 from sentilora.progress import Progress
 from sentilora.tables import LabelledTexts
-from sentilora.text import EncodingSummary
+from sentilora.text import EncodedText, EncodingSummary
+
+_ERRORS = 20
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A text that was answered wrongly.
+
+    Attributes:
+        row: Its place among the texts, from 0.
+        text: As it was given.
+        positive: Whether its label is positive, and so its answer negative.
+        confidence: Probability of the wrong answer, in [0.5, 1].
+    """
+
+    row: int
+    text: str
+    positive: bool
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Abstaining:
+    """Answering only at or above a confidence.
+
+    Attributes:
+        expected: What the validation texts promised.
+        precision: Share of right answers among those given here; None where none was.
+        coverage: Share of the texts that were answered here.
+    """
+
+    expected: AbstentionPoint
+    precision: Optional[float]
+    coverage: float
+
+    def __str__(self) -> str:
+        """One line for a person."""
+        right = "none of them" if self.precision is None else f"{self.precision:.1%} of them"
+        return f"answered from a confidence of {self.expected.confidence:.3f} on: {self.coverage:.1%}, {right} rightly"
+
+    @classmethod
+    def of(cls, point: AbstentionPoint, answers: Answers) -> Abstaining:
+        """Apply what was learnt from the validation texts to other ones."""
+        given = answers.confidence >= point.confidence
+        return cls(point, float(answers.right[given].mean()) if given.any() else None, float(given.mean()))
 
 
 @dataclass(frozen=True)
@@ -23,15 +72,54 @@ class Evaluation:
         metrics: The confusion table.
         encoding: What truncation and the vocabulary cost.
         logits: float32 [n, 2], in the order of the texts.
+        answers: Its probabilities beside the labels.
+        scores: Every one of `MEASURES` by name, with its bootstrap interval.
+        slices: By length, by whether they were read whole, and by the column that was asked for.
+        mistakes: The most confident ones, the worst first.
+        abstaining: What came of answering only from a confidence on; None where every text was answered.
     """
 
     metrics: ClassificationMetrics
     encoding: EncodingSummary
     logits: Logits
+    answers: Answers
+    scores: dict[str, Interval]
+    slices: tuple[Slice, ...]
+    mistakes: tuple[Mistake, ...]
+    abstaining: Optional[Abstaining]
 
 
-def evaluate(classifier: Classifier, data: LabelledTexts) -> Evaluation:
+def evaluate(classifier: Classifier, data: LabelledTexts, by: str = "group") -> Evaluation:
     """Classify every text and compare.
+
+    Args:
+        classifier: Its labels must be negative and positive.
+        data: Texts of one group make a slice.
+        by: What the groups are called.
+
+    Raises:
+        ModelError: The classifier's labels are not negative and positive.
+    """
+    encoded, logits, answers = ask(classifier, data)
+    point = classifier.answers_from
+    return Evaluation(
+        metrics=ClassificationMetrics.of(data.labels, answers.predicted),
+        encoding=EncodingSummary.of(encoded),
+        logits=logits,
+        answers=answers,
+        scores=bootstrap(Measurement(answers).weighted, len(data)),
+        slices=(
+            *slices_by_length(encoded, answers),
+            *slices_by_truncation(encoded, answers),
+            *(() if data.groups is None else slices_by(by, data.groups, answers)),
+        ),
+        mistakes=_mistakes(answers, data),
+        abstaining=None if point is None else Abstaining.of(point, answers),
+    )
+
+
+def ask(classifier: Classifier, data: LabelledTexts) -> tuple[list[EncodedText], Logits, Answers]:
+    """The texts as the classifier sees them, its logits float32 [n, 2], and its answers beside the labels.
 
     Raises:
         ModelError: The classifier's labels are not negative and positive.
@@ -45,5 +133,12 @@ def evaluate(classifier: Classifier, data: LabelledTexts) -> Evaluation:
     encoded = classifier.encoder.encode(data.texts)
     with Progress("evaluating", len(encoded)) as progress:
         logits = classifier.predictor.logits([text.ids for text in encoded], progress.advance)
-    predicted = (logits.argmax(axis=1) == positive).astype(np.int64)
-    return Evaluation(ClassificationMetrics.of(data.labels, predicted), EncodingSummary.of(encoded), logits)
+    return encoded, logits, Answers(data.labels, classifier.probabilities(logits)[:, positive])
+
+
+def _mistakes(answers: Answers, data: LabelledTexts) -> tuple[Mistake, ...]:
+    wrong = np.flatnonzero(~answers.right)
+    worst = wrong[np.argsort(-answers.confidence[wrong], kind="stable")][:_ERRORS]
+    return tuple(
+        Mistake(int(row), data.texts[row], bool(data.labels[row]), float(answers.confidence[row])) for row in worst
+    )

@@ -1,4 +1,4 @@
-"""How good predicted labels are."""
+"""How good predicted labels and probabilities are."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+BINS = 15  # of equal mass, for the calibration error
+_LEAST = 1e-15  # what a probability of 0 counts as in the log-loss
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,11 @@ class ClassificationMetrics:
         return self.true_negative + self.false_positive + self.false_negative + self.true_positive
 
     @property
+    def positive_share(self) -> float:
+        """Share of the texts that are positive."""
+        return _ratio(self.false_negative + self.true_positive, self.n)
+
+    @property
     def accuracy(self) -> float:
         """Share of the texts called rightly."""
         return _ratio(self.true_negative + self.true_positive, self.n)
@@ -69,6 +80,140 @@ class ClassificationMetrics:
     def scores(self) -> dict[str, float]:
         """Accuracy, F1, precision and recall, each in [0, 1]; 0 where the denominator is."""
         return {"accuracy": self.accuracy, "f1": self.f1, "precision": self.precision, "recall": self.recall}
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What was answered to labelled texts.
+
+    Attributes:
+        labels: int64 [n], 0 negative, 1 positive.
+        p_positive: float64 [n], in [0, 1]; above a half is the answer positive.
+    """
+
+    labels: Integers
+    p_positive: Floats
+
+    def __len__(self) -> int:
+        """How many texts."""
+        return len(self.labels)
+
+    @property
+    def predicted(self) -> Integers:
+        """int64 [n], 0 or 1: the more probable label."""
+        return (self.p_positive > 0.5).astype(np.int64)
+
+    @property
+    def right(self) -> npt.NDArray[np.bool_]:
+        """Whether each answer is the label."""
+        return np.asarray(self.predicted == self.labels)
+
+    @property
+    def confidence(self) -> Floats:
+        """float64 [n], in [0.5, 1]: probability of the answer."""
+        return np.maximum(self.p_positive, 1 - self.p_positive)
+
+    def take(self, rows: npt.NDArray[Any]) -> Answers:
+        """Those of these texts: indices, or a mask."""
+        return Answers(self.labels[rows], self.p_positive[rows])
+
+
+# What `Measurement` measures, best high but for the last three, in the order that people read them.
+MEASURES = ("accuracy", "f1", "precision", "recall", "mcc", "roc_auc", "pr_auc", "ece", "brier", "log_loss")
+_WRITTEN = {
+    "f1": "F1",
+    "mcc": "MCC",
+    "roc_auc": "ROC-AUC",
+    "pr_auc": "PR-AUC",
+    "ece": "ECE",
+    "brier": "Brier",
+    "log_loss": "log-loss",
+}
+
+
+def measure_name(measure: str) -> str:
+    """One of `MEASURES` as people write it."""
+    return _WRITTEN.get(measure, measure)
+
+
+class Measurement:
+    """All of `MEASURES` on the same answers, each text counting as often as its weight says.
+
+    What depends on the answers only, such as their order by score, is worked out once: a bootstrap asks a thousand
+    times.
+    """
+
+    def __init__(self, answers: Answers) -> None:
+        labels, predicted, p = answers.labels, answers.predicted, answers.p_positive
+        confidence, right = answers.confidence, answers.right
+        self.n = len(answers)
+        bins = min(BINS, self.n)
+        # Columns of sums over the texts: the four cells of the confusion table, Brier, log-loss, the bins' gaps.
+        self._summands = np.zeros((self.n, 6 + bins))
+        self._summands[np.arange(self.n), labels * 2 + predicted] = 1
+        self._summands[:, 4] = (p - labels) ** 2
+        self._summands[:, 5] = -np.log(np.maximum(np.where(labels == 1, p, 1 - p), _LEAST))
+        self._summands[np.arange(self.n), 6 + equal_mass_bins(confidence, bins)] = right - confidence
+        self._by_score = np.argsort(-p, kind="stable")
+        self._positive = labels[self._by_score].astype(np.float64)
+        # Texts of equal score stand or fall together: where each score's last text is, from the highest score on.
+        self._ends = np.append(np.flatnonzero(np.diff(p[self._by_score])), self.n - 1)
+
+    def scores(self) -> dict[str, float]:
+        """The measures of the answers as they are."""
+        return {name: float(values[0]) for name, values in self.weighted(np.ones((1, self.n))).items()}
+
+    def weighted(self, weights: Floats) -> dict[str, Floats]:
+        """The measures under several weightings at once.
+
+        Args:
+            weights: float64 [r, n], not negative.
+
+        Returns:
+            Each float64 [r]. 0 where a denominator is 0; NaN for an area where a label has no weight.
+        """
+        sums = weights @ self._summands
+        tn, fp, fn, tp = sums[:, :4].T
+        total = weights.sum(axis=1)
+        roc_auc, pr_auc = self._areas(weights)
+        return {
+            "accuracy": (tn + tp) / total,
+            "f1": _ratios(2 * tp, 2 * tp + fp + fn),
+            "precision": _ratios(tp, tp + fp),
+            "recall": _ratios(tp, tp + fn),
+            "mcc": _ratios(tp * tn - fp * fn, np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))),
+            "roc_auc": roc_auc,
+            "pr_auc": pr_auc,
+            "ece": np.abs(sums[:, 6:]).sum(axis=1) / total,
+            "brier": sums[:, 4] / total,
+            "log_loss": sums[:, 5] / total,
+        }
+
+    def _areas(self, weights: Floats) -> tuple[Floats, Floats]:
+        """Areas under the ROC curve (trapezoids) and the precision-recall curve (average precision)."""
+        ordered = weights[:, self._by_score]
+        true_positives = np.cumsum(ordered * self._positive, axis=1)[:, self._ends]
+        called = np.cumsum(ordered, axis=1)[:, self._ends]
+        false_positives = called - true_positives
+        positives, negatives = true_positives[:, -1:], false_positives[:, -1:]
+        more_true = np.diff(true_positives, axis=1, prepend=0.0)
+        more_false = np.diff(false_positives, axis=1, prepend=0.0)
+        both = positives * negatives
+        with np.errstate(invalid="ignore", divide="ignore"):
+            roc = (more_false * (true_positives - more_true / 2)).sum(axis=1) / both[:, 0]
+            pr = (more_true * _ratios(true_positives, called)).sum(axis=1) / positives[:, 0]
+        return np.where(both[:, 0] > 0, roc, np.nan), np.where(positives[:, 0] > 0, pr, np.nan)
+
+
+def equal_mass_bins(values: Floats, bins: int) -> Integers:
+    """Which of `bins` bins, from the lowest, each value falls into; the bins hold equally many, but for one."""
+    bin_of = np.empty(len(values), dtype=np.int64)
+    bin_of[np.argsort(values, kind="stable")] = np.arange(len(values)) * bins // max(len(values), 1)
+    return bin_of
+
+
+def _ratios(part: Floats, whole: Floats) -> Floats:
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
 
 
 def _ratio(part: int, whole: int) -> float:

@@ -9,8 +9,10 @@ from typing import Any
 import click
 
 from sentilora._version import __version__
+from sentilora.cli.audit import audit
 from sentilora.cli.doctor import doctor
 from sentilora.cli.evaluate import evaluate
+from sentilora.cli.explain import explain
 from sentilora.cli.export import export
 from sentilora.cli.gather import gather
 from sentilora.cli.merge import merge
@@ -18,6 +20,7 @@ from sentilora.cli.predict import predict
 from sentilora.cli.quickstart import quickstart
 from sentilora.cli.recipes import recipes
 from sentilora.cli.score import score
+from sentilora.cli.serve import serve
 from sentilora.cli.train import train
 from sentilora.errors import MissingExtraError, SentiloraError
 
@@ -34,7 +37,10 @@ def cli(debug: bool, quiet: bool) -> None:
     _set_up_logging(quiet)
 
 
-for _command in (quickstart, train, evaluate, predict, score, gather, merge, export, recipes, doctor):
+for _command in (
+    *(quickstart, audit, train, evaluate, predict, explain, merge),
+    *(score, gather, export, serve, recipes, doctor),
+):
     cli.add_command(_command)
 
 

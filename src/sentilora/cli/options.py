@@ -33,6 +33,13 @@ labels_option = click.option(
     callback=lambda _context, _option, value: value and value.split(","),
     help="Names of the model's labels in their order, where it names none or others.",
 )
+precision_option = click.option(
+    "--precision",
+    metavar="SHARE",
+    type=float,
+    help="Answer `uncertain` below the confidence that made this share of the answers right on the validation texts.",
+)
+adapter_option = click.option("--adapter", metavar="NAME", help="Which adapter of a bundle with several.")
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace what is there.")
 
 

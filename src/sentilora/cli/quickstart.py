@@ -60,7 +60,8 @@ def quickstart(output: Path, texts: Sequence[str]) -> None:
     clock.stop("reload")
     merged = output / "merged"
     merge(output, merged)
-    fresh = Parity.of(run.validation_logits, _logits_of_fresh_process(merged, validation))
+    calibrated = run.validation_logits / np.float32(run.classifier.temperature)  # as the merged model's head is
+    fresh = Parity.of(calibrated, _logits_of_fresh_process(merged, validation))
     fresh.require("the merged model in a fresh process", MERGE_TOLERANCE)
     click.echo(f"merged, in a fresh process:  logits of {fresh.texts} texts differ by at most {fresh.difference:.1g}")
     clock.stop("merge")

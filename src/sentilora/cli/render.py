@@ -6,14 +6,19 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from sentilora.analysis import ClassificationMetrics
+from sentilora.analysis import ClassificationMetrics, Comparison, Evaluation
+from sentilora.analysis.evaluation import Mistake
+from sentilora.analysis.metrics import measure_name
+from sentilora.analysis.slices import Slice
 from sentilora.inference import Prediction
+from sentilora.labels import SENTIMENT
 
-_COLOURS = {"negative": "red", "positive": "green"}
+_COLOURS = {"negative": "red", "positive": "green", "uncertain": "yellow"}
+_MISTAKES = 5
 
 
 def console() -> Console:
@@ -38,20 +43,88 @@ def predictions_table(predictions: Sequence[Prediction]) -> Table:
 
 def metrics_table(metrics: ClassificationMetrics) -> Table:
     """Scores on the left, the confusion table on the right."""
-    outer = Table.grid(padding=(0, 4))
-    scores = Table(box=SIMPLE_HEAD)
-    scores.add_column("measure")
-    scores.add_column("value", justify="right")
+    scores = _table("measure", "value")
     for name, value in metrics.scores().items():
-        scores.add_row("F1" if name == "f1" else name, f"{value:.3f}")
+        scores.add_row(measure_name(name), f"{value:.3f}")
     scores.add_row("texts", f"{metrics.n:,}")
-    confusion = Table(box=SIMPLE_HEAD)
-    for column in ("", "called negative", "called positive"):
-        confusion.add_column(column, justify="right" if column else "left")
+    outer = Table.grid(padding=(0, 4))
+    outer.add_row(scores, _confusion_table(metrics))
+    return outer
+
+
+def evaluation_tables(evaluation: Evaluation) -> Group:
+    """Scores with their intervals, and the confusion table."""
+    scores = _table("measure", "value", "95% interval")
+    for name, interval in evaluation.scores.items():
+        scores.add_row(measure_name(name), f"{interval.value:.3f}", f"{interval.low:.3f} to {interval.high:.3f}")
+    scores.add_row("texts", f"{evaluation.metrics.n:,}")
+    return Group(scores, _confusion_table(evaluation.metrics))
+
+
+def slices_table(slices: Sequence[Slice]) -> Table:
+    """Where the model is better and where worse."""
+    table = _table("", "texts", "accuracy", "95% interval", "F1", "confidence")
+    before = None
+    for part in slices:
+        if before not in (None, part.by):
+            table.add_section()
+        before = part.by
+        metrics, accuracy = part.metrics, part.accuracy
+        table.add_row(
+            Text(f"{part.by}: {part.name}"),
+            f"{metrics.n:,}",
+            f"{accuracy.value:.3f}",
+            f"{accuracy.low:.3f} to {accuracy.high:.3f}",
+            f"{metrics.f1:.3f}",
+            f"{part.confidence:.3f}",
+        )
+    return table
+
+
+def comparisons_table(comparisons: Sequence[Comparison]) -> Table:
+    """Others on the same texts, and what this model gains over their accuracy."""
+    table = _table("against", "accuracy", "F1", "gain", "95% interval", "McNemar's p")
+    for comparison in comparisons:
+        gain = comparison.difference
+        table.add_row(
+            Text(comparison.name),
+            f"{comparison.scores['accuracy'].value:.3f}",
+            f"{comparison.scores['f1'].value:.3f}",
+            f"{gain.value:+.3f}",
+            f"{gain.low:+.3f} to {gain.high:+.3f}",
+            f"{comparison.test.p:.2g}",
+        )
+    return table
+
+
+def mistakes_table(mistakes: Sequence[Mistake]) -> Table:
+    """The most confident wrong answers."""
+    table = Table(box=SIMPLE_HEAD, expand=True)
+    table.add_column("is", no_wrap=True)
+    table.add_column("sure of the other", justify="right", no_wrap=True)
+    table.add_column("most confident mistakes", ratio=1, overflow="ellipsis", no_wrap=True)
+    for mistake in mistakes[:_MISTAKES]:
+        label = SENTIMENT.names[mistake.positive]
+        table.add_row(
+            Text(label, style=_COLOURS[label]), f"{mistake.confidence:.3f}", Text(" ".join(mistake.text.split()))
+        )
+    return table
+
+
+def _confusion_table(metrics: ClassificationMetrics) -> Table:
+    confusion = _table("", "called negative", "called positive")
     confusion.add_row("is negative", f"{metrics.true_negative:,}", f"{metrics.false_positive:,}")
     confusion.add_row("is positive", f"{metrics.false_negative:,}", f"{metrics.true_positive:,}")
-    outer.add_row(scores, confusion)
-    return outer
+    return confusion
+
+
+def _table(first: str, *numbers: str) -> Table:
+    """A column of names, then columns of numbers."""
+    table = Table(box=SIMPLE_HEAD)
+    table.add_column(first, overflow="fold")
+    for column in numbers:
+        table.add_column(column, justify="right", no_wrap=True)
+    return table
 
 
 def facts_table(facts: Mapping[str, str]) -> Table:

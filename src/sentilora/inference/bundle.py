@@ -43,16 +43,17 @@ class Bundle:
 
     Attributes:
         path: The folder.
+        manifest: What it says of itself.
         graph: Shared by all classifiers.
         classifiers: By the adapter's name; a merged bundle has one, named after its folder. A new dictionary appears
             with each change, so that one taken before stays as it was.
     """
 
-    def __init__(self, path: Path, graph: Graph, sha256: str) -> None:
+    def __init__(self, path: Path, manifest: Manifest, graph: Graph) -> None:
         self.path = path
+        self.manifest = manifest
         self.graph = graph
         self.classifiers: dict[str, Classifier] = {}
-        self._sha256 = sha256
 
     @classmethod
     def open(cls, path: PathLike, *, threads: Optional[int] = None, capacity: Optional[int] = None) -> Bundle:
@@ -70,7 +71,7 @@ class Bundle:
         if folder.kind != "bundle" or folder.manifest is None:
             raise ModelError(f"{folder.path} is no bundle: make one with sentilora export")
         manifest = folder.manifest
-        bundle = cls(folder.path, Graph(folder.path / GRAPH, threads, capacity), manifest.files[GRAPH])
+        bundle = cls(folder.path, manifest, Graph(folder.path / GRAPH, threads, capacity))
         if manifest.labels:
             bundle._add(folder.path.resolve().name, folder.path, manifest)
         for adapter in sorted((folder.path / BUNDLE_ADAPTER_FOLDER).glob("*/")):
@@ -106,7 +107,7 @@ class Bundle:
         manifest = read_manifest(folder)
         if manifest is None or manifest.kind != "bundle-adapter":
             raise ModelError(f"{folder} holds no adapter of a bundle: make one with sentilora export")
-        if manifest.graph != self._sha256:
+        if manifest.graph != self.manifest.files[GRAPH]:
             raise ModelError(f"{folder} was made for another base than {self.path}: export both together")
         return self._add(name, folder, manifest)
 
@@ -124,7 +125,8 @@ class Bundle:
         tokenizer = folder if (folder / TOKENIZER).is_file() else self.path
         encoder = TextEncoder.load(tokenizer, manifest.max_length, manifest.truncation)
         labels = Labels(manifest.labels)
-        classifier = Classifier(OnnxPredictor(self.graph, inputs, len(labels)), encoder, labels, manifest.temperature)
+        predictor = OnnxPredictor(self.graph, inputs, len(labels))
+        classifier = Classifier(predictor, encoder, labels, manifest.temperature, abstention=manifest.abstention)
         _prove_once(classifier, folder, manifest)
         self.classifiers = {**self.classifiers, name: classifier}
         return classifier

@@ -11,9 +11,10 @@ from typing import Any, Callable, Optional, Union, overload
 import numpy as np
 import numpy.typing as npt
 
-from sentilora.artifacts import ModelFolder, PathLike, open_model
+from sentilora.artifacts import AbstentionPoint, ModelFolder, PathLike, open_model
 from sentilora.config import DeviceChoice
 from sentilora.errors import MissingExtraError, ModelError
+from sentilora.inference.abstention import UNCERTAIN, point_for
 from sentilora.inference.predictor import Logits, Predictor
 from sentilora.labels import Labels
 from sentilora.notes import Notes
@@ -26,8 +27,8 @@ class Prediction:
 
     Attributes:
         text: As it was given.
-        label: Name of the most probable label.
-        confidence: Its probability, in [0, 1].
+        label: Name of the most probable label; `uncertain` below the confidence that a wanted precision asks for.
+        confidence: The most probable label's probability, in [0, 1].
         p_positive: Probability of the positive label; None for a classifier that does not know negative and positive.
         probabilities: Of every label, in the order of the classifier's labels; they sum to 1.
         truncated: Whether the text was too long to be read whole.
@@ -48,6 +49,9 @@ class Classifier:
         labels: Their names, in the order of the probabilities.
         encoder: From texts to token ids.
         predictor: From token ids to logits.
+        temperature: The logits are divided by this before the softmax.
+        abstention: What each confidence gave on the validation texts, from the lowest to the highest.
+        answers_from: The point below whose confidence the label is `uncertain`; None where every answer is given.
         notes: What was assumed while loading.
     """
 
@@ -58,11 +62,14 @@ class Classifier:
         labels: Labels,
         temperature: float = 1.0,
         notes: Optional[Notes] = None,
+        abstention: tuple[AbstentionPoint, ...] = (),
     ) -> None:
         self.predictor = predictor
         self.encoder = encoder
         self.labels = labels
         self.temperature = temperature
+        self.abstention = abstention
+        self.answers_from: Optional[AbstentionPoint] = None
         self.notes = notes or Notes()
 
     @classmethod
@@ -74,6 +81,7 @@ class Classifier:
         base: Optional[str] = None,
         device: DeviceChoice = "auto",
         labels: Optional[Sequence[str]] = None,
+        precision: Optional[float] = None,
     ) -> Classifier:
         """Load a run, an adapter (ours or made by plain PEFT), a standalone model, or a bundle.
 
@@ -83,10 +91,12 @@ class Classifier:
             base: The adapter's base, where it is to be found elsewhere than recorded; its weights must be the same.
             device: Where to compute; `auto` takes CUDA, then MPS, then the CPU.
             labels: Names for the labels, in the order of the logits, where the folder names none or others.
+            precision: Wanted share of right answers among those given: a text below the confidence that reached it on
+                the validation texts gets the label `uncertain`. None answers every text.
 
         Raises:
-            ModelError: There is no sound model there, the base's weights are not those the adapter was trained on, or
-                `labels` are not as many as the model's.
+            ModelError: There is no sound model there, the base's weights are not those the adapter was trained on,
+                `labels` are not as many as the model's, or no confidence reaches `precision`.
             HubError: The adapter's base is on the Hub, which cannot be reached.
             MissingExtraError: The folder needs PyTorch, which is not installed.
         """
@@ -99,6 +109,9 @@ class Classifier:
             classifier = _in_torch(folder, base, device)
         if labels is not None:
             classifier.labels = _renamed(classifier.labels, labels)
+        if precision is not None:
+            classifier.answers_from = point_for(precision, classifier.abstention)
+            classifier.notes.say(str(classifier.answers_from))
         return classifier
 
     @overload
@@ -136,10 +149,11 @@ class Classifier:
     def predictions(self, texts: Sequence[str], encoded: Sequence[EncodedText], logits: Logits) -> list[Prediction]:
         """Predictions of texts whose logits are known already."""
         positive = self.labels.positive
+        least = 0.0 if self.answers_from is None else self.answers_from.confidence
         return [
             Prediction(
                 text=text,
-                label=self.labels.names[int(row.argmax())],
+                label=self.labels.names[int(row.argmax())] if row.max() >= least else UNCERTAIN,
                 confidence=float(row.max()),
                 p_positive=None if positive is None else float(row[positive]),
                 probabilities=tuple(row.tolist()),

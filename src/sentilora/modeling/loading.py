@@ -66,6 +66,7 @@ def load_adapter(folder: ModelFolder, base: Base, device: Device, notes: Optiona
         labels,
         1.0 if manifest is None else manifest.temperature,
         notes,
+        () if manifest is None else manifest.abstention,
     )
 
 
@@ -81,7 +82,8 @@ def load_merged(folder: ModelFolder, device: Device, notes: Optional[Notes] = No
     refuse_other_architectures(folder.path)
     model = load_pretrained(folder.path, labels)
     encoder = _encoder_of(folder, None, model.config.max_position_embeddings, notes)
-    return Classifier(TorchPredictor(model, device, len(labels)), encoder, labels, notes=notes)
+    abstention = () if manifest is None else manifest.abstention
+    return Classifier(TorchPredictor(model, device, len(labels)), encoder, labels, notes=notes, abstention=abstention)
 
 
 def base_of(folder: ModelFolder, named: Optional[str], notes: Notes) -> Base:

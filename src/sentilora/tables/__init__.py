@@ -2,8 +2,9 @@
 
 from sentilora.tables.labelled import Columns, LabelledTexts
 from sentilora.tables.sources import FROM_PYTHON, Source, read_labelled
-from sentilora.tables.split import Split, split_labelled, subset
+from sentilora.tables.split import Split, clusters_of, split_labelled, subset
 from sentilora.tables.texts import read_texts, write_labelled
+from sentilora.tables.unlabelled import UnlabelledTexts, read_unlabelled
 
 __all__ = [
     "FROM_PYTHON",
@@ -11,8 +12,11 @@ __all__ = [
     "LabelledTexts",
     "Source",
     "Split",
+    "UnlabelledTexts",
+    "clusters_of",
     "read_labelled",
     "read_texts",
+    "read_unlabelled",
     "split_labelled",
     "subset",
     "write_labelled",

@@ -45,6 +45,7 @@ class LabelledTexts:
         groups: n keys; rows that share one belong together. None where no group column was named.
         source: Where the rows come from, for messages.
         dropped: Rows left out while reading, by reason.
+        rows: int64 [n], where each text stands in the source, counted from 0 over all its rows.
     """
 
     texts: list[str]
@@ -52,6 +53,7 @@ class LabelledTexts:
     groups: Optional[list[str]]
     source: str
     dropped: dict[str, int]
+    rows: npt.NDArray[np.int64]
 
     def __len__(self) -> int:
         """How many rows there are."""
@@ -65,6 +67,7 @@ class LabelledTexts:
             groups=None if self.groups is None else [self.groups[row] for row in rows],
             source=self.source,
             dropped=self.dropped,
+            rows=self.rows[rows],
         )
 
     def only(self, rows: Sequence[int], reason: str) -> LabelledTexts:
@@ -77,7 +80,7 @@ class LabelledTexts:
             return self
         kept = self.take(np.asarray(rows, dtype=np.int64))
         dropped = {**self.dropped, reason: len(self) - len(rows)}
-        return labelled(kept.texts, kept.labels.tolist(), self.source, kept.groups, dropped)
+        return labelled(kept.texts, kept.labels.tolist(), self.source, kept.groups, dropped, kept.rows)
 
     def describe(self) -> str:
         """One line: how many of each label, from where, and what was left out."""
@@ -121,6 +124,7 @@ def labelled_from_table(table: pa.Table, columns: Columns, source: str) -> Label
         source,
         groups=None if groups is None else [_group_key(groups[row], row) for row in rows],
         dropped={reason: count for reason, count in dropped.items() if count},
+        rows=np.array(rows, dtype=np.int64),
     )
 
 
@@ -130,6 +134,7 @@ def labelled(
     source: str,
     groups: Optional[list[str]] = None,
     dropped: Optional[dict[str, int]] = None,
+    rows: Optional[npt.NDArray[np.int64]] = None,
 ) -> LabelledTexts:
     """Labelled texts that can be trained and measured on.
 
@@ -142,7 +147,7 @@ def labelled(
     if ids.min() == ids.max():
         only = "positive" if ids[0] else "negative"
         raise DataError(f"{source} holds only {only} texts: both labels are needed")
-    return LabelledTexts(texts, ids, groups, source, dropped or {})
+    return LabelledTexts(texts, ids, groups, source, dropped or {}, np.arange(len(texts)) if rows is None else rows)
 
 
 def _label_id(value: object, label_map: Optional[LabelMap]) -> Optional[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, Union
 
@@ -39,7 +40,8 @@ def read_labelled(source: Source, columns: Columns = USUAL_COLUMNS) -> LabelledT
         source: `bundled` or `imdb` (their training part; `bundled:test` and `imdb:test` are their test parts); an
             `aclImdb` folder or one of its splits; a .csv, .tsv, .jsonl, .parquet or .xlsx file, also compressed; a data
             set of the Hub, `owner/name[/config][:split]`; or a data frame.
-        columns: Which columns hold what, and what the labels mean; not for the bundled reviews and aclImdb folders.
+        columns: Which columns hold what, and what the labels mean; not for aclImdb folders, nor, but for the group,
+            for the bundled reviews.
 
     Raises:
         DataError: There is no such source, or it does not hold texts of both labels.
@@ -50,8 +52,8 @@ def read_labelled(source: Source, columns: Columns = USUAL_COLUMNS) -> LabelledT
     name = os.fspath(source)
     path = Path(name)
     if name in ("bundled", "bundled:test"):
-        _refuse_columns(name, columns)
-        return read_bundled("test" if name.endswith(":test") else "train")
+        _refuse_columns(name, replace(columns, group=None))
+        return read_bundled("test" if name.endswith(":test") else "train", columns.group)
     if name in ("imdb", "imdb:test"):
         return labelled_from_table(_IMDB[name].read(), columns, name)
     if path.is_dir():

@@ -38,7 +38,7 @@ def split_labelled(data: LabelledTexts, fraction: float, seed: int) -> Split:
     Raises:
         DataError: One side would be left without a label.
     """
-    clusters = _clusters(data)
+    clusters = clusters_of(data)
     rng = np.random.default_rng(seed)
     totals = np.bincount(data.labels, minlength=2)
     wanted = totals * fraction
@@ -85,7 +85,7 @@ def subset(data: LabelledTexts, limit: Optional[int], seed: int) -> LabelledText
     return data.take(rng.permutation(rows))
 
 
-def _clusters(data: LabelledTexts) -> list[_Rows]:
+def clusters_of(data: LabelledTexts) -> list[_Rows]:
     """Rows joined by an equal text or an equal group, as a disjoint-set forest finds them."""
     parent = list(range(len(data)))
 

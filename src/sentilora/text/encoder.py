@@ -99,6 +99,7 @@ class TextEncoder:
         self.truncation: Truncation = truncation
         special = self.tokenizer.encode("").ids
         self._before, self._after = special[:1], special[1:]
+        self._room = max_length - len(special)
         self._unknown: Optional[int] = self.tokenizer.token_to_id("[UNK]")
 
     @classmethod
@@ -134,8 +135,21 @@ class TextEncoder:
             self._fit(encoding.ids) for encoding in self.tokenizer.encode_batch_fast(batch, add_special_tokens=False)
         ]
 
+    def kept(self, text: str) -> list[tuple[int, int]]:
+        """The parts of `text` that are not cut, in order: start and end, in characters; `head+tail` may leave two."""
+        offsets = self.tokenizer.encode(text, add_special_tokens=False).offsets
+        parts: list[tuple[int, int]] = []
+        last = -1
+        for token in truncate(list(range(len(offsets))), self._room, self.truncation):
+            start, end = offsets[token]
+            if parts and token == last + 1:
+                start, _ = parts.pop()
+            parts.append((start, end))
+            last = token
+        return parts
+
     def _fit(self, ids: list[int]) -> EncodedText:
-        kept = truncate(ids, self.max_length - len(self._before) - len(self._after), self.truncation)
+        kept = truncate(ids, self._room, self.truncation)
         return EncodedText(
             ids=self._before + kept + self._after,
             length=len(ids),

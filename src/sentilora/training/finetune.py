@@ -12,6 +12,7 @@ from typing import Any, Optional
 import msgspec
 
 from sentilora.analysis import ClassificationMetrics
+from sentilora.analysis.calibration import COOLEST, HOTTEST, Calibration, abstention_points, answers_of, calibrate
 from sentilora.artifacts import (
     ADAPTER_FOLDER,
     CHECKPOINT_FOLDER,
@@ -29,6 +30,7 @@ from sentilora.artifacts import (
 )
 from sentilora.config import TrainConfig, dump_config, load_config
 from sentilora.errors import OutputError, UserError
+from sentilora.inference.predictor import Logits
 from sentilora.modeling.devices import choose_device
 from sentilora.modeling.saving import save_adapter
 from sentilora.notes import Notes
@@ -114,8 +116,9 @@ def train(
         trainer = build_trainer(prepared, config, checkpoints)
         _fit(trainer, notes)
         metrics = ClassificationMetrics.of(prepared.validation.labels, trainer.validation_logits.argmax(axis=1))
+        calibration = _calibrate(prepared, trainer.validation_logits)
         if processes.main:
-            _save(prepared, config, trainer, metrics, growing)
+            _save(prepared, config, trainer, metrics, calibration, growing)
     processes.wait()
     record = msgspec.json.decode((folder / METRICS_FILE).read_bytes(), type=RunRecord)
     _logger.info(f"saved: {folder}; reloaded, its logits differ by at most {record.reload_difference:.1g}")
@@ -192,16 +195,42 @@ def _fit(trainer: LoraTrainer, notes: Notes) -> None:
         trainer.validation_logits = trainer.predictor.logits(trainer.validation.token_ids)
 
 
+def _calibrate(prepared: Preparation, validation_logits: Logits) -> Calibration:
+    """Give the trained classifier its temperature, and what each confidence is worth under it."""
+    labels = prepared.validation.labels
+    calibration = calibrate(validation_logits, labels)
+    _logger.info(str(calibration))
+    if calibration.temperature in (COOLEST, HOTTEST):
+        _logger.warning(
+            f"the temperature stopped at {calibration.temperature:g}, the last that is tried: the {len(labels):,} "
+            "validation texts do not tell how sure the answers may be"
+        )
+    prepared.classifier.temperature = calibration.temperature
+    prepared.classifier.abstention = abstention_points(answers_of(validation_logits, labels, calibration.temperature))
+    return calibration
+
+
 def _save(
-    prepared: Preparation, config: TrainConfig, trainer: LoraTrainer, metrics: ClassificationMetrics, folder: Path
+    prepared: Preparation,
+    config: TrainConfig,
+    trainer: LoraTrainer,
+    metrics: ClassificationMetrics,
+    calibration: Calibration,
+    folder: Path,
 ) -> None:
     """Write all that a run holds into its folder, the adapter proved."""
     notes = tuple(prepared.classifier.notes)
     shutil.rmtree(folder / ADAPTER_FOLDER, ignore_errors=True)  # of a process that was cut short here
+    manifest = msgspec.structs.replace(
+        prepared.manifest,
+        temperature=prepared.classifier.temperature,
+        abstention=prepared.classifier.abstention,
+        metrics={"n": metrics.n, **metrics.scores()},
+    )
     parity = save_adapter(
         prepared.classifier,
         prepared.base,
-        msgspec.structs.replace(prepared.manifest, metrics={"n": metrics.n, **metrics.scores()}),
+        manifest,
         folder / ADAPTER_FOLDER,
         prepared.validation.token_ids,
         trainer.validation_logits,
@@ -221,6 +250,7 @@ def _save(
         best_epoch=trainer.best_epoch,
         scores=metrics.scores(),
         confusion={name: int(count) for name, count in vars(metrics).items()},
+        calibration=calibration,
         reload_difference=parity.difference,
         training_seconds=trainer.progress_bar.seconds,
         texts_per_second=len(prepared.train.texts) * len(trainer.history) / trainer.progress_bar.seconds,

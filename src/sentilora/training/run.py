@@ -11,6 +11,7 @@ import msgspec
 
 from sentilora._version import __version__
 from sentilora.analysis import ClassificationMetrics
+from sentilora.analysis.calibration import Calibration
 from sentilora.artifacts import ADAPTER_FOLDER
 from sentilora.config import TrainConfig
 from sentilora.inference import Classifier
@@ -56,6 +57,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
         best_epoch: The epoch, from 1, whose adapter was kept.
         scores: Validation at the end, each in [0, 1].
         confusion: Validation counts at the end.
+        calibration: The temperature, and the validation's calibration without it and with it.
         reload_difference: Largest difference of a logit between the saved adapter and the model in memory, over the
             whole validation set.
         training_seconds: Steps only, without validation.
@@ -78,6 +80,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     best_epoch: int
     scores: dict[str, float]
     confusion: dict[str, int]
+    calibration: Calibration
     reload_difference: float
     training_seconds: float
     texts_per_second: float

@@ -1,0 +1,78 @@
+"""How far a measured number may be from the true one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Callable
+
+import numpy as np
+
+from sentilora.analysis.metrics import Floats
+from sentilora.progress import Progress
+
+RESAMPLES = 1000
+_WEIGHTS_AT_ONCE = 2_000_000  # 16 MB
+_Z = 1.959964  # of 95%
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A number measured on a sample, with its 95% interval.
+
+    Attributes:
+        value: As measured.
+        low: The true one lies below in 2.5% of such samples.
+        high: It lies above in as many.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+def bootstrap(
+    statistics: Callable[[Floats], Mapping[str, Floats]], n: int, seed: int = 0, resamples: int = RESAMPLES
+) -> dict[str, Interval]:
+    """Intervals of statistics of n texts, by resampling the texts with replacement.
+
+    Args:
+        statistics: From weights float64 [r, n], how often each text was drawn, to values float64 [r] by name. A NaN, a
+            value that a resample does not define, is left out.
+        n: How many texts.
+        seed: The same seed gives the same intervals.
+        resamples: How many.
+    """
+    rng = np.random.default_rng(seed)
+    drawn: dict[str, list[Floats]] = {}
+    at_once = max(1, _WEIGHTS_AT_ONCE // n)
+    with Progress("measuring the intervals", resamples, "resamples") as progress:
+        while progress.done < resamples:
+            count = min(at_once, resamples - progress.done)
+            rows = rng.integers(0, n, (count, n)) + n * np.arange(count)[:, None]
+            weights = np.bincount(rows.ravel(), minlength=count * n).reshape(count, n).astype(np.float64)
+            for name, values in statistics(weights).items():
+                drawn.setdefault(name, []).append(values)
+            progress.advance(count)
+    measured = {name: float(values[0]) for name, values in statistics(np.ones((1, n))).items()}
+    return {name: _interval(measured[name], np.concatenate(parts)) for name, parts in drawn.items()}
+
+
+def wilson(right: int, n: int) -> Interval:
+    """A share with Wilson's interval, which holds for few texts and for shares near 0 and 1 too."""
+    share = right / n
+    centre = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
+    half = _Z * math.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2)) / (1 + _Z**2 / n)
+    return Interval(share, max(0.0, centre - half), min(1.0, centre + half))
+
+
+def _interval(value: float, drawn: Floats) -> Interval:
+    defined = drawn[~np.isnan(drawn)]
+    if not len(defined):
+        return Interval(value, math.nan, math.nan)
+    low, middle, high = np.quantile(defined, (0.025, 0.5, 0.975))
+    bias = middle - value  # large for the calibration error, which chance only raises, and resampling adds chance
+    low = max(low - bias, 0.0) if defined.min() >= 0 else low - bias
+    high = min(high - bias, 1.0) if defined.max() <= 1 else high - bias
+    return Interval(value, float(low), float(high))

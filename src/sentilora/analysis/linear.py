@@ -1,0 +1,76 @@
+"""A linear model over words and pairs of words (TF-IDF, logistic regression), answering for texts it has not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sentilora.errors import DataError, MissingExtraError
+from sentilora.progress import Progress
+from sentilora.tables import LabelledTexts, clusters_of
+
+FOLDS = 5
+_FEATURES = 300_000  # the most frequent ones; bounds the memory
+
+
+def folds_of(data: LabelledTexts, seed: int) -> npt.NDArray[np.int64]:
+    """Which of the folds each text is in, int64 [n]; equal texts, and rows of one group, are in one fold.
+
+    Raises:
+        DataError: So few texts, or groups, of a label that a fold would be the only one to have it.
+    """
+    counts = np.zeros((FOLDS, 2), dtype=np.int64)
+    folds = np.zeros(len(data), dtype=np.int64)
+    clusters = clusters_of(data)
+    for cluster in np.random.default_rng(seed).permutation(len(clusters)):
+        rows = clusters[cluster]
+        labels = np.bincount(data.labels[rows], minlength=2)
+        fold = int(counts[:, labels.argmax()].argmin())
+        folds[rows] = fold
+        counts[fold] += labels
+    if (counts.sum(axis=0) == counts).any():
+        raise DataError(f"{data.source}: {len(data):,} texts in {len(clusters):,} groups are too few to cross-validate")
+    return folds
+
+
+def held_out_probabilities(
+    texts: Sequence[str], labels: npt.NDArray[np.int64], folds: npt.NDArray[np.int64], seed: int, what: str
+) -> npt.NDArray[np.float64]:
+    """Probabilities of label 1, float64 [n], each from a model trained on the other folds.
+
+    The vocabulary and its weights are taken from all texts once: they know no labels.
+
+    Args:
+        texts: n texts.
+        labels: 0 or 1 each, [n].
+        folds: Numbers from 0, [n].
+        seed: Of the optimiser.
+        what: What the progress is called.
+
+    Raises:
+        MissingExtraError: scikit-learn is not installed.
+        DataError: The texts hold no word.
+    """
+    try:
+        from sklearn.feature_extraction.text import TfidfVectorizer  # noqa: PLC0415 - optional, and slow to import
+        from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
+    except ModuleNotFoundError:
+        raise MissingExtraError("scikit-learn", "report") from None
+    with Progress(what, int(folds.max()) + 2, "steps") as progress:
+        vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, max_features=_FEATURES, dtype=np.float32)
+        try:
+            features: Any = vectorizer.fit_transform(texts)
+        except ValueError:
+            raise DataError("the texts hold no words to learn from") from None
+        progress.advance()
+        probabilities = np.zeros(len(texts))
+        for fold in range(int(folds.max()) + 1):
+            held_out = folds == fold
+            model = LogisticRegression(C=10, solver="liblinear", dual=True, max_iter=1000, random_state=seed)
+            model.fit(features[~held_out], labels[~held_out])
+            probabilities[held_out] = model.predict_proba(features[held_out])[:, 1]
+            progress.advance()
+    return probabilities

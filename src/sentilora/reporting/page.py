@@ -1,0 +1,73 @@
+"""An evaluation as one HTML file: no script, nothing fetched from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timezone
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from sentilora._version import __version__
+from sentilora.analysis import Comparison, Evaluation
+from sentilora.analysis.metrics import measure_name
+from sentilora.labels import SENTIMENT
+from sentilora.reporting.plots import abstaining_plot, precision_recall_plot, reliability_plot, slices_plot
+from sentilora.reporting.verdict import verdict
+from sentilora.tables import LabelledTexts
+
+_MEANINGS = {
+    "accuracy": "share of the texts answered rightly",
+    "f1": "harmonic mean of the next two",
+    "precision": "share of those called positive that are",
+    "recall": "share of the positive that are called so",
+    "mcc": "correlation of answers and labels; 0 is guessing",
+    "roc_auc": "how probably a positive text scores above a negative one",
+    "pr_auc": "average precision over all thresholds",
+    "ece": "how far confidences are off, on average; 0 is best",
+    "brier": "mean squared error of the probabilities; 0 is best",
+    "log_loss": "mean surprise at the labels, in nats; 0 is best",
+}
+
+
+def report_page(model: str, data: LabelledTexts, evaluation: Evaluation, comparisons: Sequence[Comparison] = ()) -> str:
+    """The whole page.
+
+    Args:
+        model: What was measured.
+        data: The texts that it was measured on.
+        evaluation: What came of it.
+        comparisons: With other models on the same texts.
+    """
+    answers, abstaining = evaluation.answers, evaluation.abstaining
+    environment = Environment(
+        loader=PackageLoader("sentilora", "reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.j2").render(
+        model=model,
+        data=data.describe(),
+        encoding=str(evaluation.encoding),
+        verdict=verdict(evaluation, comparisons),
+        evaluation=evaluation,
+        comparisons=comparisons,
+        measure_name=measure_name,
+        meanings=_MEANINGS,
+        labels=SENTIMENT.names,
+        plots={
+            name: Markup(svg)  # noqa: S704 - our own; matplotlib escapes the names of slices
+            for name, svg in {
+                "reliability": reliability_plot(answers),
+                "precision_recall": precision_recall_plot(answers),
+                "abstaining": abstaining_plot(answers, None if abstaining is None else abstaining.expected),
+                "length": slices_plot(
+                    [part for part in evaluation.slices if part.by == "tokens"], evaluation.metrics.accuracy
+                ),
+            }.items()
+        },
+        version=__version__,
+        written=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+    )

@@ -1,0 +1,94 @@
+"""The server process: from bundles to a socket, and a calm end."""
+
+from __future__ import annotations
+
+import math
+import signal
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from types import FrameType
+from typing import Optional
+
+import uvicorn
+
+from sentilora.artifacts import PathLike
+from sentilora.errors import UserError
+from sentilora.inference.bundle import Bundle
+from sentilora.serving.app import create_app
+from sentilora.serving.engine import Engine
+from sentilora.serving.observation import log_as_json
+from sentilora.serving.settings import ServingSettings
+
+
+def serve(
+    paths: Sequence[PathLike],
+    settings: ServingSettings,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    on_start: Callable[[str], None] = lambda _address: None,
+    threads: Optional[int] = None,
+) -> None:
+    """Serve bundles over HTTP until SIGTERM or SIGINT, then answer what was accepted.
+
+    Args:
+        paths: Folders of the bundles.
+        settings: Limits, keys and places.
+        host: Address to listen on.
+        port: 0 takes one that is free.
+        on_start: Called with the server's address once it listens.
+        threads: Workers of each bundle; by default one a core.
+
+    Raises:
+        ModelError: A folder is no sound bundle, or two adapters have one name.
+        UserError: The address is taken or is not this machine's.
+    """
+    with ExitStack() as stack:
+        bundles = []
+        for path in paths:
+            bundle = Bundle.open(path, threads=threads, capacity=settings.queue_tokens)
+            stack.callback(bundle.scheduler.close)
+            bundles.append(bundle)
+        app = create_app(bundles, settings)
+        listener = _listener(host, port)
+        shown = f"[{host}]" if ":" in host else host
+        on_start(f"http://{shown}:{listener.getsockname()[1]}")
+        log_as_json()
+        config = uvicorn.Config(
+            app,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=math.ceil(settings.deadline) + 1,
+        )
+        _Server(config, app.state.engine).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Says on SIGTERM that it is not ready, waits for load balancers to see it, and ends well; at once on SIGINT."""
+
+    def __init__(self, config: uvicorn.Config, engine: Engine) -> None:
+        super().__init__(config)
+        self._engine = engine
+
+    def handle_exit(self, sig: int, frame: Optional[FrameType]) -> None:
+        if self._engine.draining:  # asked twice
+            self.force_exit = sig == signal.SIGINT
+            self.should_exit = True
+            return
+        self._engine.draining = True
+        delay = self._engine.settings.drain_delay if sig == signal.SIGTERM else 0.0
+        threading.Timer(delay, self._stop).start()
+
+    def _stop(self) -> None:
+        self.should_exit = True
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise UserError(f"cannot listen on {host}:{port}: {error.strerror}; choose another --host or --port") from None

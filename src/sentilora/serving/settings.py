@@ -1,0 +1,36 @@
+"""What a server is told before it starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+
+@dataclass(frozen=True)
+class ServingSettings:
+    """Limits, keys and places of a server.
+
+    Attributes:
+        api_keys: Any one of them opens the API; without any it is open to everyone who reaches it.
+        admin_keys: Any one of them may also load and unload adapters; without any nobody may.
+        adapter_folder: Where adapters that are loaded at run time lie; nothing outside it is ever read.
+        max_body: Most bytes of a request.
+        max_texts: Most texts of a request.
+        max_characters: Most characters of a text.
+        queue_tokens: Most tokens waiting at once; beyond it requests are refused.
+        deadline: Seconds that a request may take, from its first byte.
+        drain_delay: Seconds between SIGTERM, when `/ready` turns to 503, and refusing new connections.
+        cors_origins: Web pages elsewhere that may call the API from a browser.
+    """
+
+    api_keys: tuple[str, ...] = ()
+    admin_keys: tuple[str, ...] = ()
+    adapter_folder: Optional[Path] = None
+    max_body: int = 2_000_000
+    max_texts: int = 256
+    max_characters: int = 100_000
+    queue_tokens: int = 65_536
+    deadline: float = 30.0
+    drain_delay: float = 1.0
+    cors_origins: tuple[str, ...] = ()

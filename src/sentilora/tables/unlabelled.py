@@ -1,0 +1,48 @@
+"""Texts whose labels, if they have any, do not matter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from sentilora.errors import DataError
+from sentilora.tables.columns import TEXT_NAMES, find_column, text_values
+from sentilora.tables.files import is_table, read_table
+from sentilora.tables.labelled import USUAL_COLUMNS, Columns
+from sentilora.tables.sources import read_labelled
+
+
+@dataclass(frozen=True)
+class UnlabelledTexts:
+    """Texts to compare with others.
+
+    Attributes:
+        texts: n texts as they were found.
+        source: Where the rows come from, for messages.
+        rows: int64 [n], where each text stands in the source, counted from 0 over all its rows.
+    """
+
+    texts: list[str]
+    source: str
+    rows: npt.NDArray[np.int64]
+
+
+def read_unlabelled(source: str, columns: Columns = USUAL_COLUMNS) -> UnlabelledTexts:
+    """Read the texts of a file of rows, or of anything that `read_labelled` reads. Rows without a text are passed over.
+
+    Raises:
+        DataError: There is no such source, or it holds no texts.
+        HubError: It is on the Hub, which cannot be reached.
+    """
+    if not is_table(Path(source)):
+        labelled = read_labelled(source)
+        return UnlabelledTexts(labelled.texts, labelled.source, labelled.rows)
+    table = read_table(Path(source))
+    values = text_values(table, find_column(table, columns.text, TEXT_NAMES, "text", source), source)
+    found = {row: text for row, text in enumerate(values) if text is not None and text.strip()}
+    if not found:
+        raise DataError(f"{source} holds no rows with a text")
+    return UnlabelledTexts(list(found.values()), source, np.array(list(found), dtype=np.int64))

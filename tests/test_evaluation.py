@@ -1,0 +1,279 @@
+"""What an analyst asks of an evaluation: right numbers, honest intervals, slices, comparisons, a report."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pytest
+import sklearn.metrics as reference
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+import sentilora
+from sentilora.analysis import Answers, Comparison, evaluate
+from sentilora.analysis.baseline import baselines, unmeasured
+from sentilora.analysis.comparison import McNemar
+from sentilora.analysis.intervals import bootstrap, wilson
+from sentilora.analysis.metrics import MEASURES, Measurement
+from sentilora.analysis.slices import slices_by, slices_by_length
+from sentilora.cli.app import cli
+from sentilora.errors import DataError, MissingExtraError
+from sentilora.reporting import report_page
+from sentilora.tables import Columns, LabelledTexts, read_labelled, subset
+from sentilora.tables.labelled import labelled
+from sentilora.text import EncodedText
+from test_cli import sentilora_command
+
+SCORED = st.lists(
+    st.tuples(st.integers(0, 1), st.integers(1, 19).map(lambda n: n / 20), st.integers(0, 3)), min_size=2, max_size=60
+)
+
+
+@settings(deadline=None)
+@given(SCORED)
+def test_the_measures_are_those_of_scikit_learn(rows: list[tuple[int, float, int]]) -> None:
+    labels, p, weights = (np.array(column) for column in zip(*rows))
+    assume(len(set(labels[weights > 0])) == 2)
+    measured = {
+        name: values[0]
+        for name, values in Measurement(Answers(labels, p)).weighted(weights[None].astype(np.float64)).items()
+    }
+    assert tuple(measured) == MEASURES
+    predicted, counts = (p > 0.5).astype(int), {"sample_weight": weights}
+    expected = {
+        "accuracy": reference.accuracy_score(labels, predicted, **counts),
+        "f1": reference.f1_score(labels, predicted, zero_division=0, **counts),
+        "precision": reference.precision_score(labels, predicted, zero_division=0, **counts),
+        "recall": reference.recall_score(labels, predicted, zero_division=0, **counts),
+        "mcc": reference.matthews_corrcoef(labels, predicted, **counts),
+        "roc_auc": reference.roc_auc_score(labels, p, **counts),
+        "pr_auc": reference.average_precision_score(labels, p, **counts),
+        "brier": reference.brier_score_loss(labels, p, **counts),
+        "log_loss": reference.log_loss(labels, p, **counts),
+    }
+    assert {name: measured[name] for name in expected} == pytest.approx(expected, abs=1e-9)
+
+
+def test_a_perfect_and_a_hopeless_model() -> None:
+    labels = np.array([0, 1, 0, 1])
+    perfect = Measurement(Answers(labels, labels.astype(np.float64))).scores()
+    assert (perfect["accuracy"], perfect["mcc"], perfect["roc_auc"], perfect["log_loss"]) == (1, 1, 1, 0)
+    hopeless = Measurement(Answers(labels, 1.0 - labels)).scores()
+    assert (hopeless["accuracy"], hopeless["mcc"], hopeless["roc_auc"]) == (0, -1, 0)
+    assert hopeless["log_loss"] == pytest.approx(34.5, abs=0.1)
+
+
+def test_95_intervals_of_100_hold_the_truth() -> None:
+    rng = np.random.default_rng(0)
+    held_by_bootstrap = held_by_wilson = 0
+    for trial in range(200):
+        right = (rng.random(150) < 0.85).astype(np.float64)
+        drawn = bootstrap(lambda weights, right=right: {"share": weights @ right / 150}, 150, seed=trial)["share"]
+        held_by_bootstrap += drawn.low <= 0.85 <= drawn.high
+        closed = wilson(int(right.sum()), 150)
+        held_by_wilson += closed.low <= 0.85 <= closed.high
+        assert (drawn.low, drawn.high) == pytest.approx((closed.low, closed.high), abs=0.03)
+    assert 180 <= held_by_bootstrap <= 199
+    assert 180 <= held_by_wilson <= 199
+
+
+def test_intervals_are_the_same_every_time() -> None:
+    answers = some_answers(500)
+    first, second = (bootstrap(Measurement(answers).weighted, 500) for _ in range(2))
+    assert first == second
+    for name, interval in first.items():
+        assert interval.low < interval.value < interval.high, name
+
+
+def some_answers(n: int, seed: int = 0) -> Answers:
+    rng = np.random.default_rng(seed)
+    margin = rng.normal(0, 2, n)
+    return Answers((rng.random(n) < 1 / (1 + np.exp(-margin))).astype(np.int64), 1 / (1 + np.exp(-margin)))
+
+
+def test_mcnemar_by_hand() -> None:
+    """Nine texts only the first answers rightly, two only the second: 2 (1 + 11 + 55) / 2^11."""
+    labels = np.ones(20, dtype=np.int64)
+    first, second = np.full(20, 0.9), np.full(20, 0.9)
+    second[:9], first[9:11] = 0.1, 0.1
+    test = McNemar.of(Answers(labels, first), Answers(labels, second))
+    assert test == McNemar(9, 2, 2 * 67 / 2048)
+    assert McNemar.of(Answers(labels, first), Answers(labels, first)).p == 1
+    many = Answers(np.ones(9000, dtype=np.int64), np.full(9000, 0.9))
+    none = Answers(many.labels, 1 - many.p_positive)
+    assert McNemar.of(many, none).p < 1e-300
+
+
+def test_a_comparison_is_of_pairs() -> None:
+    answers = some_answers(400)
+    worse = Answers(answers.labels, np.where(np.arange(400) < 40, 1 - answers.p_positive, answers.p_positive))
+    comparison = Comparison.of("another", answers, worse)
+    assert comparison.difference.value == pytest.approx(answers.right.mean() - worse.right.mean())
+    assert comparison.scores["accuracy"].value == worse.right.mean()
+    assert comparison.test.only_first + comparison.test.only_second == 40
+    # Ninety in a hundred answers are the same, so the difference is far surer than either accuracy.
+    assert comparison.difference.high - comparison.difference.low < 0.075
+
+
+def test_slices_by_length_are_quarters() -> None:
+    lengths = [3] * 50 + list(range(10, 60))
+    encoded = [EncodedText([1], length, 0, False) for length in lengths]
+    slices = slices_by_length(encoded, some_answers(100))
+    assert [part.name for part in slices] == ["up to 3", "4 to 34", "35 to 59"]
+    assert [part.metrics.n for part in slices] == [50, 25, 25]
+    assert slices[0].accuracy.value == some_answers(100).right[:50].mean()
+
+
+def test_rare_values_make_one_slice() -> None:
+    slices = slices_by("shop", ["a"] * 60 + ["b"] * 37 + ["c", "d", "d"], some_answers(100))
+    assert [(part.name, part.metrics.n) for part in slices] == [("a", 60), ("b", 37), ("2 other values", 3)]
+
+
+def test_baselines_learn_from_the_bundled_reviews() -> None:
+    measured = read_labelled("bundled:test")
+    training = subset(read_labelled("bundled"), 800, seed=0)
+    for name, answers in baselines(training, measured).items():
+        assert answers.right.mean() > 0.65, name
+        assert Measurement(answers).scores()["roc_auc"] > 0.75, name
+
+
+def test_what_is_measured_is_not_trained_on() -> None:
+    training = labelled(["good", "bad", "fine", "poor"], [1, 0, 1, 0], "training")
+    left = unmeasured(training, labelled(["good", "poor"], [1, 0], "measured"))
+    assert left.texts == ["bad", "fine"]
+    assert "2 rows dropped: measured too" in left.describe()
+    with pytest.raises(DataError, match="too little for a baseline"):
+        baselines(labelled(["good", "bad"], [1, 0], "two words"), training)
+
+
+@pytest.fixture(scope="module")
+def shops_csv(tmp_path_factory: pytest.TempPathFactory, reviews: LabelledTexts) -> Path:
+    """Reviews with a column to slice by; one has markup, which a careless report would run."""
+    path = tmp_path_factory.mktemp("shops") / "shops.csv"
+    texts = [f"<script>alert({row})</script> <b>{reviews.texts[-row]}</b>" for row in range(1, 81)]
+    labels = [int(reviews.labels[-row]) for row in range(1, 81)]
+    pa.csv.write_csv(pa.table({"text": texts, "label": labels, "shop": ["north", "<i>south</i>"] * 40}), path)
+    return path
+
+
+def test_the_report_needs_nothing_else_and_runs_nothing(run: sentilora.Run, shops_csv: Path) -> None:
+    data = read_labelled(str(shops_csv), Columns(group="shop"))
+    evaluation = evaluate(run.classifier, data, by="shop")
+    page = report_page(
+        "<u>mine</u>", data, evaluation, [Comparison.of("<s>other</s>", evaluation.answers, evaluation.answers)]
+    )
+    assert evaluation.mistakes
+    assert [part.name for part in evaluation.slices if part.by == "shop"] == ["north", "<i>south</i>"]
+    for markup in ("<script", "<i>south", "<u>mine", "<s>other", "<link", "<img", "<iframe", "@import"):
+        assert markup not in page
+    for shown in ("&lt;script&gt;alert(", "&lt;i&gt;south", "&lt;u&gt;mine", "&lt;s&gt;other"):
+        assert shown in page
+    loaded = re.findall(r"""(?:\b(?:src|href|action|data)\s*=\s*["']|url\(\s*["']?)([^"')]+)""", page)
+    assert loaded
+    assert all(target.startswith("#") for target in loaded)
+    assert page.count("<svg") == 4
+    ids = re.findall(r'\bid="([^"]+)"', page)
+    assert all(target[1:] in ids for target in loaded)
+    assert len(set(ids)) == len(ids)
+
+
+Command = Callable[..., tuple[str, str]]
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    """The command line in this process, which has PyTorch loaded already: what it prints, and what it says."""
+    logger = logging.getLogger("sentilora")
+    for name in ("handlers", "level", "propagate"):
+        monkeypatch.setattr(logger, name, getattr(logger, name))
+
+    def run_it(*arguments: object) -> tuple[str, str]:
+        capsys.readouterr()
+        cli.main([str(argument) for argument in arguments], standalone_mode=False)
+        return tuple(capsys.readouterr())
+
+    return run_it
+
+
+def test_evaluate_slices_compares_and_reports(
+    run: sentilora.Run, shops_csv: Path, tmp_path: Path, command: Command
+) -> None:
+    report = tmp_path / "report.html"
+    asked = ("evaluate", run.folder, "--data", shops_csv, "--by", "shop", "--against", run.adapter, "--report", report)
+    with pytest.raises(DataError, match="no file at"):
+        command(*asked, "--baseline", "none.csv")
+    assert not report.exists()
+    summary = json.loads(command(*asked, "--baseline", run.config.data, "--json")[0])
+    assert summary["n"] == 80
+    for name in MEASURES:
+        low, high = summary["intervals"][name]
+        assert -1 <= low <= high
+    assert [part["n"] for part in summary["slices"] if part["by"] == "shop"] == [40, 40]
+    assert sum(part["n"] for part in summary["slices"] if part["by"] == "tokens") == 80
+    itself, *words = summary["comparisons"]
+    assert (itself["difference"]["value"], itself["test"]["p"]) == (0, 1)
+    assert [other["name"] for other in words] == ["TF-IDF + logistic regression", "NB-SVM"]
+    assert summary["mistakes"][0]["confidence"] >= summary["mistakes"][-1]["confidence"] > 0.5
+    assert "The model answers" in report.read_text("utf-8")
+
+
+def test_evaluate_prints_tables_that_fit(run: sentilora.Run, shops_csv: Path, command: Command) -> None:
+    wanted = max(point.precision for point in run.classifier.abstention)
+    asked = ("evaluate", run.folder, "--data", shops_csv, "--by", "shop", "--against", run.adapter)
+    printed, said = command(*asked, "--precision", wanted)
+    assert "answering from a confidence of" in said
+    for shown in ("ROC-AUC", "log-loss", "95% interval", "called positive", "tokens: up to", "shop: <i>south</i>"):
+        assert shown in printed
+    for shown in ("answered from a confidence", "McNemar", "most confident mistakes"):
+        assert shown in printed
+    assert max(map(len, printed.splitlines()[3:])) <= 80
+
+
+def test_precision_makes_predict_say_uncertain(run: sentilora.Run, command: Command) -> None:
+    texts = [f"film number {number}" for number in range(20)]
+    best = max(point.precision for point in run.classifier.abstention)
+    printed, said = command("predict", "--model", run.folder, "--precision", best, *texts)
+    assert "on the validation texts was right for" in said
+    careful = sentilora.Classifier.load(run.folder, precision=best)
+    labels = [json.loads(line)["label"] for line in printed.splitlines()]
+    assert labels == [answer.label for answer in careful(texts)]
+
+
+def test_a_precision_out_of_reach_is_one_line(run: sentilora.Run) -> None:
+    refused = sentilora_command("evaluate", run.folder, "--precision", 1.2)
+    assert refused.returncode == 2
+    assert refused.stderr.splitlines()[-1].startswith("error: a precision of 1.2 is none")
+
+
+def test_what_is_not_installed_is_named_before_the_work_begins(
+    run: sentilora.Run, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in [name for name in sys.modules if name.startswith("sentilora.reporting")]:
+        monkeypatch.delitem(sys.modules, module)
+    for module in ("jinja2", "sklearn"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingExtraError, match=r"jinja2 is not installed: run pip install 'sentilora\[report\]'"):
+        command("evaluate", run.folder, "--report", tmp_path / "report.html")
+    with pytest.raises(MissingExtraError, match=r"scikit-learn is not installed"):
+        command("evaluate", run.folder, "--baseline", "bundled")
+    assert "accuracy" in command("evaluate", run.folder)[0]
+
+
+def test_a_column_that_is_not_there_is_named(run: sentilora.Run, shops_csv: Path, command: Command) -> None:
+    with pytest.raises(DataError, match="has no column 'country': it has text, label, shop"):
+        command("evaluate", run.folder, "--data", shops_csv, "--by", "country")
+
+
+def test_the_bundled_reviews_have_domains() -> None:
+    groups = read_labelled("bundled:test", Columns(group="domain")).groups
+    assert {"films", "products"} <= set(groups)
+    with pytest.raises(DataError, match="no columns to choose"):
+        read_labelled("bundled:test", Columns(text="text", group="domain"))
