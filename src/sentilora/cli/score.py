@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from sentilora.cli.options import base_option, device_option, labels_option, overwrite_option
+from sentilora.cli.options import base_option, device_option, labels_option, overwrite_option, precision_option
 from sentilora.config import CHUNK_ROWS
 
 
@@ -40,6 +40,7 @@ from sentilora.config import CHUNK_ROWS
     help="Rows that are scored and kept at a time.",
 )
 @overwrite_option
+@precision_option
 @labels_option
 @base_option
 @device_option

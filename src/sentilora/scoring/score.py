@@ -43,6 +43,7 @@ class ScoreSettings(msgspec.Struct, frozen=True, kw_only=True):
         labels: As for `Classifier.load`.
         base: The same.
         device: The same.
+        precision: The same.
     """
 
     model: PathLike
@@ -54,14 +55,22 @@ class ScoreSettings(msgspec.Struct, frozen=True, kw_only=True):
     labels: Optional[Sequence[str]] = None
     base: Optional[str] = None
     device: DeviceChoice = "auto"
+    precision: Optional[float] = None
 
     def classifier(self) -> Classifier:
         """The classifier to ask."""
-        return Classifier.load(self.model, adapter=self.adapter, base=self.base, device=self.device, labels=self.labels)
+        return Classifier.load(
+            self.model,
+            adapter=self.adapter,
+            base=self.base,
+            device=self.device,
+            labels=self.labels,
+            precision=self.precision,
+        )
 
     def answer_settings(self) -> dict[str, str]:
         """What, beside the model's files, the answers depend on."""
-        names = ("adapter", "text_column", "labels", "base", "device")
+        names = ("adapter", "text_column", "labels", "base", "device", "precision")
         return {name: str(getattr(self, name)) for name in names}
 
 
