@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sentilora.inference import Classifier, Explanation, Prediction, explain
     from sentilora.labels import LabelMap
     from sentilora.modeling.merging import merge
+    from sentilora.scoring import score
     from sentilora.tables import Columns, read_labelled, read_unlabelled
     from sentilora.training import Run, train
 
@@ -36,6 +37,7 @@ __all__ = [
     "merge",
     "read_labelled",
     "read_unlabelled",
+    "score",
     "train",
 ]
 
@@ -53,6 +55,7 @@ _HOMES = {
     "merge": "sentilora.modeling.merging",
     "read_labelled": "sentilora.tables",
     "read_unlabelled": "sentilora.tables",
+    "score": "sentilora.scoring",
     "train": "sentilora.training",
 }
 

@@ -304,7 +304,7 @@ def new_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}") from None
     try:
-        with _full_disk_in_one_line(path):
+        with full_disk_in_one_line(path):
             yield temporary
             _flush(temporary)
             _put_in_place(temporary, path, overwrite)
@@ -333,18 +333,9 @@ def run_folder(path: Path, overwrite: bool) -> Iterator[Path]:
     refuse_existing(path, overwrite)
     path = path.resolve()
     growing = unfinished(path)
-    try:
-        growing.mkdir(parents=True, exist_ok=True)
-        lock = (growing / _LOCK).open("wb")
-    except OSError as error:
-        raise OutputError(f"cannot write {growing}: {error.strerror}") from None
-    with lock:
+    with exclusive(growing, f"training into {path}"):
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise OutputError(f"another process is training into {path}: choose another place") from None
-        try:
-            with _full_disk_in_one_line(path):
+            with full_disk_in_one_line(path):
                 yield growing
                 (growing / _LOCK).unlink()
                 _flush(growing)
@@ -355,7 +346,28 @@ def run_folder(path: Path, overwrite: bool) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _full_disk_in_one_line(path: Path) -> Iterator[None]:
+def exclusive(folder: Path, doing: str) -> Iterator[None]:
+    """Make `folder` if it is not there, and hold it as this process's own while the block lasts.
+
+    Raises:
+        OutputError: The place cannot be written, or another process is `doing` it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / _LOCK).open("wb")
+    except OSError as error:
+        raise OutputError(f"cannot write {folder}: {error.strerror}") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise OutputError(f"another process is {doing}: choose another place") from None
+        yield
+
+
+@contextlib.contextmanager
+def full_disk_in_one_line(path: Path) -> Iterator[None]:
+    """Raise what a full disk raises as an OutputError about `path`."""
     try:
         yield
     except OSError as error:

@@ -23,6 +23,7 @@ Truncation = Literal["head", "tail", "head+tail"]
 DeviceChoice = Literal["auto", "cpu", "cuda", "mps"]
 PrecisionChoice = Literal["auto", "fp32", "bf16", "fp16"]
 BatchingChoice = Literal["auto", "packed", "padded"]
+CHUNK_ROWS = 512  # scored and kept at a time: a killed job scores at most these again
 MAX_CHARACTERS = 1_000_000  # of one text; a longer one is refused rather than read to its end for 512 tokens
 
 _AtLeastOne = Annotated[int, Meta(ge=1)]

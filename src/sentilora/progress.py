@@ -28,12 +28,12 @@ class _RateColumn(RichColumn):
 
 
 class Progress:
-    """Counts work done against a known total and shows rate and time left on standard error.
+    """Counts work done and shows rate, and time left where the total is known, on standard error.
 
     Use as a context manager. `advance` may be called from any thread.
     """
 
-    def __init__(self, description: str, total: int, unit: str = "texts") -> None:
+    def __init__(self, description: str, total: Optional[int], unit: str = "texts") -> None:
         self.description = description
         self.total = total
         self.unit = unit
@@ -91,7 +91,7 @@ class Progress:
             self._status = status
         if self._bar is not None:
             self._bar.update(self._task, advance=amount, status=self._status)
-        elif not self._quiet and time.monotonic() >= self._next_line and self.done < self.total:
+        elif not self._quiet and time.monotonic() >= self._next_line and self.done != self.total:
             self._print_line()
 
     def _print_line(self) -> None:
@@ -99,9 +99,13 @@ class Progress:
         self._next_line = now + _SECONDS_BETWEEN_LINES
         self._said_a_line = True
         rate = (self.done - self._skipped) / max(now - self._started, 1e-9)
-        left = (self.total - self.done) / rate if rate else float("inf")
-        ending = f"ETA {left:.0f} s" if self.done < self.total else f"in {now - self._started:.0f} s"
+        if self.total is not None and self.done < self.total:
+            left = (self.total - self.done) / rate if rate else float("inf")
+            ending = f"ETA {left:.0f} s"
+        else:
+            ending = f"in {now - self._started:.0f} s"
+        done = str(self.done) if self.total is None else f"{self.done}/{self.total}"
         status = f"  {self._status}" if self._status else ""
-        line = f"{self.description}  {self.done}/{self.total}{status}  {rate:,.1f} {self.unit}/s  {ending}"
+        line = f"{self.description}  {done}{status}  {rate:,.1f} {self.unit}/s  {ending}"
         sys.stderr.write(line + "\n")
         sys.stderr.flush()

@@ -14,10 +14,12 @@ from sentilora.cli.doctor import doctor
 from sentilora.cli.evaluate import evaluate
 from sentilora.cli.explain import explain
 from sentilora.cli.export import export
+from sentilora.cli.gather import gather
 from sentilora.cli.merge import merge
 from sentilora.cli.predict import predict
 from sentilora.cli.quickstart import quickstart
 from sentilora.cli.recipes import recipes
+from sentilora.cli.score import score
 from sentilora.cli.serve import serve
 from sentilora.cli.train import train
 from sentilora.errors import MissingExtraError, SentiloraError
@@ -37,7 +39,7 @@ def cli(debug: bool, quiet: bool) -> None:
 
 for _command in (
     *(quickstart, audit, train, evaluate, predict, explain, merge),
-    *(export, serve, recipes, doctor),
+    *(score, gather, export, serve, recipes, doctor),
 ):
     cli.add_command(_command)
 

@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Optional, Union, overload
+from typing import Any, Callable, Optional, Union, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -121,14 +121,24 @@ class Classifier:
     def __call__(self, texts: Union[str, Sequence[str]]) -> Union[Prediction, list[Prediction]]:
         """Classify one text, which gives one prediction, or several, which give a list in their order."""
         if isinstance(texts, str):
-            return self._predict([texts])[0]
-        return self._predict(texts)
+            return self.predict([texts])[0]
+        return self.predict(texts)
+
+    def predict(self, texts: Sequence[str], on_batch: Optional[Callable[[int], Any]] = None) -> list[Prediction]:
+        """Classify several texts; `on_batch` is called now and then with the number of texts computed since."""
+        texts = list(texts)
+        if not texts:
+            return []
+        encoded = self.encoder.encode(texts)
+        if not all(text.readable for text in encoded):
+            self.notes.say("a text holds no word that the model knows (emojis alone, say): its answer means nothing")
+        return self.predictions(texts, encoded, self.predictor.logits([text.ids for text in encoded], on_batch))
 
     def predict_iter(self, texts: Iterable[str], batch_size: int = 256) -> Iterator[Prediction]:
         """Classify a stream, holding at most `batch_size` texts at a time."""
         stream = iter(texts)
         while batch := list(islice(stream, batch_size)):
-            yield from self._predict(batch)
+            yield from self.predict(batch)
 
     def probabilities(self, logits: Logits) -> npt.NDArray[np.float64]:
         """Probabilities, float64 [n, labels], of logits [n, labels] divided by the temperature."""
@@ -151,15 +161,6 @@ class Classifier:
             )
             for text, ids, row in zip(texts, encoded, self.probabilities(logits))
         ]
-
-    def _predict(self, given: Iterable[str]) -> list[Prediction]:
-        texts = list(given)
-        if not texts:
-            return []
-        encoded = self.encoder.encode(texts)
-        if not all(text.readable for text in encoded):
-            self.notes.say("a text holds no word that the model knows (emojis alone, say): its answer means nothing")
-        return self.predictions(texts, encoded, self.predictor.logits([text.ids for text in encoded]))
 
 
 def _in_torch(folder: ModelFolder, base: Optional[str], device: DeviceChoice) -> Classifier:

@@ -81,6 +81,8 @@ class OnnxPredictor:
         labels: How many there are.
     """
 
+    batch_invariant = True
+
     def __init__(self, graph: Graph, inputs: Mapping[str, onnxruntime.OrtValue], labels: int) -> None:
         self.graph = graph
         self.inputs = inputs

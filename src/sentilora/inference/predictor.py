@@ -12,7 +12,13 @@ Logits = npt.NDArray[np.float32]
 
 
 class Predictor(Protocol):
-    """Token ids in, logits out. Implementations batch and pad as they like; the order of the texts is kept."""
+    """Token ids in, logits out. Implementations batch and pad as they like; the order of the texts is kept.
+
+    Attributes:
+        batch_invariant: Whether a text's logits are the same, bit for bit, whatever other texts are beside it.
+    """
+
+    batch_invariant: bool
 
     def logits(self, token_ids: Sequence[Sequence[int]], on_batch: Optional[Callable[[int], Any]] = None) -> Logits:
         """The logits of encoded texts.

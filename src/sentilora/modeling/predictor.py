@@ -24,6 +24,8 @@ class TorchPredictor:
     give the same logits. The encoder's own weights must not change after construction.
     """
 
+    batch_invariant = False
+
     def __init__(self, model: Any, device: Device, labels: int) -> None:
         self.model = model.to(device.type)
         self.device = device

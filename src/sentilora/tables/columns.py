@@ -53,7 +53,7 @@ def text_values(table: pa.Table, name: str, source: str) -> list[Optional[str]]:
         column = column.cast(column.type.value_type)
     if pa.types.is_null(column.type):
         return [None] * len(column)
-    is_text = any(is_kind(column.type) for is_kind in _TEXT_KINDS)
+    is_text = any(is_kind(column.type) for is_kind in TEXT_KINDS)
     if not (is_text or pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)):
         raise DataError(f"column '{name}' of {source} holds {column.type}, not text")
     try:
@@ -71,7 +71,7 @@ def text_values(table: pa.Table, name: str, source: str) -> list[Optional[str]]:
     return values
 
 
-_TEXT_KINDS = [
+TEXT_KINDS = [
     getattr(pa.types, name) for name in ("is_string", "is_large_string", "is_string_view") if hasattr(pa.types, name)
 ]
 

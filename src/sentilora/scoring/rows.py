@@ -1,0 +1,180 @@
+"""One chunk of rows: from what was read to what is written, with nothing lost between."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Optional
+
+import msgspec
+import pyarrow as pa
+
+from sentilora.config import MAX_CHARACTERS
+from sentilora.errors import DataError
+from sentilora.notes import Notes
+from sentilora.progress import Progress
+from sentilora.scoring.answers import Answer, Answers
+from sentilora.scoring.job import InputFile
+from sentilora.tables.cells import as_values
+from sentilora.tables.streaming import Broken, Chunk
+from sentilora.tables.writing import Size, TableFormat
+
+_ANSWER_TYPES = {
+    "sentiment": pa.string(),
+    "p_positive": pa.float64(),
+    "confidence": pa.float64(),
+    "truncated": pa.bool_(),
+}
+_SUFFIX = "_predicted"
+
+
+class ChunkRecord(msgspec.Struct, frozen=True):
+    """What became of a chunk.
+
+    Attributes:
+        rows: Rows read.
+        size: Of the rows written.
+        rejects: Rows told apart.
+        rejects_bytes: Of their lines.
+    """
+
+    rows: int
+    size: Size
+    rejects: int
+    rejects_bytes: int
+
+
+@dataclass(frozen=True)
+class ScoredChunk:
+    """A chunk, ready to be written.
+
+    Attributes:
+        record: What became of it.
+        encoded: Its rows with their answers, in the output's format.
+        rejects: Lines of JSON on the rows that could not be scored.
+    """
+
+    record: ChunkRecord
+    encoded: bytes
+    rejects: bytes
+
+
+class Reject(msgspec.Struct, frozen=True):
+    """A line of the file of rejects.
+
+    Attributes:
+        file: The input.
+        row: Its number in it, from 1, without the header.
+        reason: Why it was not scored.
+    """
+
+    file: str
+    row: int
+    reason: str
+
+
+def with_answers(columns: pa.Schema, notes: Notes) -> tuple[pa.Schema, list[str]]:
+    """The output's columns, and those among them that hold the answers.
+
+    Raises:
+        DataError: The inputs have columns of all the names that we could take.
+    """
+    names = []
+    for name in _ANSWER_TYPES:
+        chosen = name if name not in columns.names else name + _SUFFIX
+        if chosen in columns.names:
+            raise DataError(f"the inputs have a column '{name}' and a column '{chosen}': rename one of them")
+        if chosen != name:
+            notes.say(f"the inputs have a column '{name}' of their own: ours is '{chosen}'")
+        names.append(chosen)
+    return pa.schema([*columns, *map(pa.field, names, _ANSWER_TYPES.values())]), names
+
+
+class RowScorer:
+    """Scores chunks.
+
+    Args:
+        answers: Where the answers come from.
+        output: The format to write.
+        columns: The inputs' columns that can be written; None where every row may bring its own.
+        answer_columns: Names for the columns with the answers.
+        progress: Told of every row.
+    """
+
+    def __init__(
+        self,
+        answers: Answers,
+        output: TableFormat,
+        columns: Optional[Sequence[str]],
+        answer_columns: Sequence[str],
+        progress: Progress,
+    ) -> None:
+        self._answers = answers
+        self._output = output
+        self._columns = columns
+        self._answer_columns = answer_columns
+        self._progress = progress
+
+    def __call__(self, file: InputFile, chunk: Chunk) -> ScoredChunk:
+        """Score a chunk."""
+        texts, unusable = _texts(chunk, file.text_column)
+        unusable.update(self._unplaced(chunk))
+        kept = [place for place in range(len(texts)) if place not in unusable]
+        broken = [*chunk.broken, *(Broken(chunk.numbers[place], reason) for place, reason in unusable.items())]
+        self._progress.advance(len(broken))
+        answers = self._answers([texts[place] for place in kept], self._progress.advance)
+        table = chunk.table if len(kept) == len(texts) else chunk.table.take(pa.array(kept, pa.int64()))
+        encoded = self._output.encode(self._with_answers(table, answers))
+        rejects = b"".join(
+            msgspec.json.encode(Reject(file.name, row.row, row.reason)) + b"\n"
+            for row in sorted(broken, key=lambda row: row.row)
+        )
+        record = ChunkRecord(chunk.rows, Size(len(answers), len(encoded)), len(broken), len(rejects))
+        return ScoredChunk(record, encoded, rejects)
+
+    def _with_answers(self, table: pa.Table, answers: Sequence[Answer]) -> pa.Table:
+        for name, (attribute, kind) in zip(self._answer_columns, _ANSWER_TYPES.items()):
+            column = pa.array([getattr(answer, attribute) for answer in answers], kind)
+            table = table.append_column(pa.field(name, kind), column)
+        return table
+
+    def _unplaced(self, chunk: Chunk) -> Mapping[int, str]:
+        """Rows with a value in a column that the output lacks, which only standard input can bring."""
+        return {
+            place: f"has a value '{name}', a column that the first rows lack"
+            for name in chunk.table.column_names
+            if self._columns is not None and name not in self._columns
+            for place, value in enumerate(chunk.table.column(name).to_pylist())
+            if value is not None
+        }
+
+
+def _texts(chunk: Chunk, column: str) -> tuple[list[Any], dict[int, str]]:
+    """The texts of a chunk's sound rows, and by their places in it the reasons why some are none."""
+    if column not in chunk.table.column_names:
+        values: list[Any] = [None] * len(chunk.table)
+    else:
+        values = [_decoded(value) for value in as_values(chunk.table.field(column), chunk.table.column(column))]
+    problems = {place: _problem(value) for place, value in enumerate(values)}
+    return values, {place: f"column '{column}' {problem}" for place, problem in problems.items() if problem}
+
+
+def _decoded(value: Any) -> Any:
+    """Text that came as bytes as a str, if it can be."""
+    if isinstance(value, bytes):
+        with contextlib.suppress(UnicodeDecodeError):
+            return value.decode("utf-8")
+    return value
+
+
+def _problem(value: Any) -> Optional[str]:
+    if isinstance(value, bytes):
+        return "is not UTF-8"
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return "holds no text"
+    if not isinstance(value, str):
+        return f"holds a {type(value).__name__}, not text"
+    if len(value) > MAX_CHARACTERS:
+        return f"holds a text of {len(value):,} characters, and at most {MAX_CHARACTERS:,} are read"
+    return None

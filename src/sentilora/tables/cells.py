@@ -1,0 +1,124 @@
+"""Single values of a column as text, as JSON, or as another type, without a change in what they say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any, Optional
+
+import msgspec
+import pyarrow as pa
+
+from sentilora.tables.columns import TEXT_KINDS
+
+# A column of JSON lines holds the JSON text of its values, so that 1.10 stays 1.10 and null is not "no value".
+JSON_FIELD = pa.field("", pa.large_string(), metadata={b"sentilora": b"json"})
+_INT64 = range(-(2**63), 2**63)
+_INT64_DIGITS = 20
+_EXACT_FLOATS = range(-(2**53), 2**53 + 1)
+_JSON_TYPES = (
+    ({"bool"}, pa.bool_()),
+    ({"int", "long"}, pa.int64()),
+    ({"int", "float"}, pa.float64()),
+)
+
+
+def is_json(field: pa.Field) -> bool:
+    """Whether the column holds JSON texts."""
+    return bool(field.metadata and field.metadata.get(b"sentilora") == b"json")
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a column of this type holds texts."""
+    return any(is_kind(kind) for is_kind in TEXT_KINDS)
+
+
+def holds_texts(kind: pa.DataType) -> bool:
+    """Whether texts can be read out of a column of this type."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return is_text(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_null(kind)
+
+
+def as_values(field: pa.Field, column: pa.ChunkedArray) -> list[Any]:
+    """Values as Python has them; texts as bytes where one of them is not UTF-8."""
+    if is_json(field):
+        return [None if cell is None else json.loads(cell, parse_int=float) for cell in column.to_pylist()]
+    if pa.types.is_dictionary(field.type):
+        column = column.cast(field.type.value_type)
+    try:
+        values: list[Any] = column.to_pylist()
+    except UnicodeDecodeError:
+        values = column.cast(pa.large_binary()).to_pylist()
+    return values
+
+
+def as_texts(field: pa.Field, column: pa.ChunkedArray) -> list[Optional[str]]:
+    """Values as a spreadsheet shows them: texts without quotes, null as None, lists and records as JSON."""
+    if is_json(field):
+        return [None if cell is None else _text_of_json(cell) for cell in column.to_pylist()]
+    if pa.types.is_nested(field.type):
+        return [None if value is None else _encoded(value) for value in column.to_pylist()]
+    try:
+        texts: list[Optional[str]] = column.cast(pa.large_string()).to_pylist()
+    except (pa.ArrowException, UnicodeDecodeError):
+        return [None if value is None else _decoded(value) for value in column.to_pylist()]
+    return texts
+
+
+def as_json(field: pa.Field, column: pa.ChunkedArray) -> list[Optional[bytes]]:
+    """Values as JSON texts; None where a line of JSON had no such value."""
+    if is_json(field):
+        return [None if cell is None else cell.encode() for cell in column.to_pylist()]
+    plain = any(kind(field.type) for kind in (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean))
+    values = column.to_pylist() if plain or pa.types.is_nested(field.type) else as_texts(field, column)
+    return [_encoded(value).encode() for value in values]
+
+
+def as_type(field: pa.Field, column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    """The column as another type, which `json_type` or a unification of types chose."""
+    if not is_json(field) and not (is_text(kind) and not is_text(field.type)):
+        return column.cast(kind)
+    if is_text(kind):
+        return pa.chunked_array([pa.array(as_texts(field, column), kind)])
+    values = [None if cell is None else json.loads(cell) for cell in column.to_pylist()]
+    return pa.chunked_array([pa.array(values, kind)])
+
+
+def json_type(cells: Iterable[Optional[str]]) -> pa.DataType:
+    """The Arrow type that holds these JSON values exactly; text for a mixture, lists and records; null for none."""
+    kinds = {_json_kind(cell) for cell in cells if cell is not None} - {"null"}
+    if not kinds:
+        return pa.null()
+    for fitting, kind in _JSON_TYPES:
+        if kinds <= fitting:
+            return kind
+    return pa.large_string()
+
+
+def _json_kind(cell: str) -> str:
+    if cell in ("true", "false"):
+        return "bool"
+    if cell == "null":
+        return "null"
+    if cell[0] in '"[{':
+        return "text"
+    if any(mark in cell for mark in ".eE"):
+        return "float"
+    if len(cell) > _INT64_DIGITS or int(cell) not in _INT64:
+        return "text"
+    return "int" if int(cell) in _EXACT_FLOATS else "long"
+
+
+def _text_of_json(cell: str) -> Optional[str]:
+    if cell.startswith('"'):
+        return msgspec.json.decode(cell, type=str)
+    return None if cell == "null" else cell
+
+
+def _encoded(value: Any) -> str:
+    return msgspec.json.encode(value, enc_hook=str).decode()
+
+
+def _decoded(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

@@ -1,0 +1,185 @@
+"""Files of rows by any name: paths, folders, patterns, URLs and standard input, opened as streams."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import hashlib
+import io
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, Optional, cast
+
+import fsspec
+import pyarrow as pa
+
+from sentilora.artifacts import sha256_of
+from sentilora.errors import DataError
+from sentilora.tables.files import ENDINGS
+
+STANDARD = "-"
+COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
+
+
+@dataclass(frozen=True)
+class TableName:
+    """What the name of a file says of it.
+
+    Attributes:
+        name: As the user knows it: a path, a URL, or `-`.
+        ending: Of the rows, such as `.csv`.
+        compression: As Arrow calls it; None for a plain file.
+    """
+
+    name: str
+    ending: str
+    compression: Optional[str] = None
+
+    @classmethod
+    def parse(cls, name: str, format_of_standard: Optional[str] = None) -> TableName:
+        """Read a file's name.
+
+        Args:
+            name: A path, a URL, or `-`.
+            format_of_standard: What `-` holds, such as `csv`.
+
+        Raises:
+            DataError: `-` without a format, or a name that does not end as files of rows do.
+        """
+        if name == STANDARD:
+            if format_of_standard is None:
+                raise DataError("- has no name that tells its format: say --format csv, tsv or jsonl")
+            return cls(name, f".{format_of_standard}")
+        path = PurePosixPath(name.partition("?")[0] if is_url(name) else name)
+        compression = COMPRESSIONS.get(path.suffix.lower())
+        ending = (PurePosixPath(path.stem) if compression else path).suffix.lower()
+        if ending not in _ENDINGS:
+            raise DataError(f"{name}: files of rows end in {ENDINGS}")
+        return cls(name, ending, compression)
+
+    @property
+    def is_standard(self) -> bool:
+        """Whether it is standard input or output."""
+        return self.name == STANDARD
+
+    @property
+    def holds_json(self) -> bool:
+        """Whether its values have types of their own, row by row."""
+        return self.ending in (".jsonl", ".ndjson")
+
+    @property
+    def suffixes(self) -> str:
+        """Such as `.csv.gz`."""
+        return self.ending + next((suffix for suffix, name in COMPRESSIONS.items() if name == self.compression), "")
+
+    def fingerprint(self) -> str:
+        """What changes when the file does: sha256 of a local file, of what its store tells of a remote one."""
+        if is_url(self.name):
+            with store_in_one_line(self.name):
+                store, path = fsspec.core.url_to_fs(self.name)
+                return hashlib.sha256(str(store.ukey(path)).encode()).hexdigest()
+        return sha256_of(Path(self.name))
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[BinaryIO]:
+        """The rows' bytes, decompressed; a plain local file can be sought in.
+
+        Raises:
+            DataError: It cannot be opened, or breaks off while it is read.
+        """
+        try:
+            with self._open_raw() as raw:
+                if self.compression is None:
+                    yield raw
+                else:
+                    with pa.CompressedInputStream(pa.PythonFile(raw, "r"), self.compression) as stream:
+                        yield cast(BinaryIO, io.BufferedReader(stream))
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(f"{self.name} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+
+    @contextlib.contextmanager
+    def _open_raw(self) -> Iterator[BinaryIO]:
+        if self.is_standard:
+            yield sys.stdin.buffer
+        elif is_url(self.name):
+            with store_in_one_line(self.name):
+                opened = fsspec.open(self.name, "rb").open()
+            with opened as raw:
+                yield raw
+        else:
+            with Path(self.name).open("rb") as file:
+                yield file
+
+
+_ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".xlsx")
+
+
+def is_url(name: str) -> bool:
+    """Whether fsspec is to find it."""
+    return "://" in name
+
+
+def find_inputs(names: Sequence[str], format_of_standard: Optional[str] = None) -> list[TableName]:
+    """The files that the user's names mean, in the order of the names.
+
+    Args:
+        names: Paths, URLs, `-`; a folder stands for all files of rows in it and a pattern such as `reviews-*.csv` for
+            what fits it, both sorted.
+        format_of_standard: What `-` holds, such as `csv`.
+
+    Raises:
+        DataError: A name means nothing, or something twice.
+    """
+    found = [input_ for name in names for input_ in _find(name, format_of_standard)]
+    twice = {input_.name for input_ in found if sum(other.name == input_.name for other in found) > 1}
+    if twice:
+        raise DataError(f"{', '.join(sorted(twice))} is named twice: name it once")
+    return found
+
+
+def _find(name: str, format_of_standard: Optional[str]) -> list[TableName]:
+    if name == STANDARD:
+        return [TableName.parse(name, format_of_standard)]
+    if is_url(name):
+        with store_in_one_line(name):
+            candidates = _remote_candidates(name)
+    elif Path(name).is_dir():
+        candidates = sorted(str(entry) for entry in Path(name).iterdir() if entry.is_file() and entry.name[0] != ".")
+    elif glob.has_magic(name) and not Path(name).exists():
+        candidates = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 - keeps the name as the user wrote it
+    elif not Path(name).is_file():
+        raise DataError(f"no file at {name}")
+    else:
+        return [TableName.parse(name)]
+    if candidates == [name]:
+        return [TableName.parse(name)]
+    tables = []
+    for candidate in candidates:
+        with contextlib.suppress(DataError):  # other files lie beside tables
+            tables.append(TableName.parse(candidate))
+    if not tables:
+        raise DataError(f"{name} holds no files of rows: they end in {ENDINGS}")
+    return tables
+
+
+def _remote_candidates(name: str) -> list[str]:
+    store, path = fsspec.core.url_to_fs(name)
+    if "*" in path:
+        return sorted(store.unstrip_protocol(entry) for entry in store.glob(path))
+    if store.isdir(path):
+        entries = store.ls(path, detail=True)
+        return sorted(store.unstrip_protocol(entry["name"]) for entry in entries if entry["type"] == "file")
+    return [name]
+
+
+@contextlib.contextmanager
+def store_in_one_line(name: str) -> Iterator[None]:
+    """Name the URL in what a store raises, which may be anything."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - every store has errors of its own
+        reason: Any = getattr(error, "strerror", None) or error
+        lines = str(reason).splitlines() or [type(error).__name__]
+        raise DataError(f"{name} cannot be reached: {lines[0]}") from None

@@ -1,0 +1,233 @@
+"""Rows of a file, some at a time and whatever its size; a broken row is told apart and does not stop the rest."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import BinaryIO, Callable, TypeVar, Union
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet
+
+from sentilora.errors import DataError
+from sentilora.tables.cells import JSON_FIELD
+from sentilora.tables.excel import read_xlsx
+from sentilora.tables.inputs import TableName
+
+_MAX_LINE = 16 << 20  # bytes: a longer line is not text
+_MAX_CELL = 2 << 20  # characters: more between two quotes is a quote that was never closed
+_BOM = b"\xef\xbb\xbf"
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+
+_Record = TypeVar("_Record")
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A row that cannot be used.
+
+    Attributes:
+        row: Its number in its file, from 1; a header is not counted.
+        reason: Why, in a few words.
+    """
+
+    row: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Consecutive rows of one file.
+
+    Attributes:
+        table: The sound ones. CSV cells are text as written, values of JSON lines their JSON text (`cells.is_json`).
+        numbers: The sound ones' numbers in the file, from 1.
+        broken: The others.
+    """
+
+    table: pa.Table
+    numbers: list[int]
+    broken: list[Broken]
+
+    @property
+    def rows(self) -> int:
+        """How many rows, sound or broken."""
+        return len(self.numbers) + len(self.broken)
+
+
+def read_chunks(name: TableName, rows: int) -> Iterator[Chunk]:
+    """Read a file of rows in order, `rows` at a time (the last chunk may be shorter).
+
+    Text formats are read a line at a time; of Parquet a row group is in memory; Excel workbooks and compressed Parquet
+    are read whole.
+
+    Raises:
+        DataError: The file cannot be opened, breaks off, or has no usable header.
+    """
+    with name.open() as stream:
+        try:
+            yield from _READERS[name.ending](name, stream, rows)
+        except ValueError as error:  # Arrow's errors among them
+            raise DataError(f"{name.name} cannot be read: {' '.join(str(error).split())[:300]}") from None
+
+
+class _Lines:
+    """The lines of a UTF-8 stream, with their ends; some may be put back.
+
+    Bytes that are not UTF-8 become surrogates, and a line that is too long is cut, which breaks it as a record.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._waiting: list[str] = []
+        self._at_start = True
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        if self._waiting:
+            return self._waiting.pop()
+        line = rest = self._stream.readline(_MAX_LINE)
+        if not line:
+            raise StopIteration
+        while len(rest) == _MAX_LINE and not rest.endswith(b"\n"):
+            rest = self._stream.readline(_MAX_LINE)
+        if self._at_start:
+            self._at_start = False
+            if line.startswith(_UTF16):
+                raise ValueError("it is UTF-16: save it as UTF-8")
+            line = line[len(_BOM) :] if line.startswith(_BOM) else line
+        return line.decode("utf-8", errors="surrogateescape")
+
+    def put_back(self, lines: Sequence[str]) -> None:
+        self._waiting.extend(reversed(lines))
+
+
+class _CsvRecords:
+    """The records of a delimited file: the cells of a sound one, the reason why a broken one is."""
+
+    def __init__(self, stream: BinaryIO, delimiter: str) -> None:
+        self._lines = _Lines(stream)
+        self._delimiter = delimiter
+
+    def __iter__(self) -> Iterator[Union[list[str], str]]:
+        """Strictly read: where quotes do not match, only the first line of the record is given up, not what follows."""
+        csv.field_size_limit(max(_MAX_CELL, csv.field_size_limit()))
+        taken: list[str] = []
+        records = csv.reader(self._taking(taken), delimiter=self._delimiter, strict=True)
+        while True:
+            taken.clear()
+            try:
+                record = next(records)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                self._lines.put_back(taken[1:])
+                records = csv.reader(self._taking(taken), delimiter=self._delimiter, strict=True)
+                yield f"is malformed ({error})"
+                continue
+            if record:  # not a blank line
+                yield record if all(map(_is_utf8, record)) else "is not UTF-8"
+
+    def _taking(self, taken: list[str]) -> Iterator[str]:
+        for line in self._lines:
+            taken.append(line)
+            yield line
+
+
+def _read_delimited(name: TableName, stream: BinaryIO, rows: int) -> Iterator[Chunk]:
+    records = iter(_CsvRecords(stream, "\t" if name.ending == ".tsv" else ","))
+    header = next(records, "is missing: the file is empty")
+    if isinstance(header, str):
+        raise DataError(f"{name.name}: the header {header}")
+    _refuse_twins(name, header)
+
+    def parse(record: Union[list[str], str]) -> Union[list[str], str]:
+        if isinstance(record, list) and len(record) != len(header):
+            return f"has {len(record)} cells, where the header has {len(header)}"
+        return record
+
+    def build(sound: list[list[str]]) -> pa.Table:
+        columns = zip(*sound) if sound else ([] for _ in header)
+        return pa.Table.from_arrays([pa.array(cells, pa.large_string()) for cells in columns], names=header)
+
+    yield from _grouped(map(parse, records), build, rows)
+
+
+def _read_json_lines(name: TableName, stream: BinaryIO, rows: int) -> Iterator[Chunk]:
+    decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+    def parse(line: str) -> Union[dict[str, msgspec.Raw], str]:
+        if not _is_utf8(line):
+            return "is not UTF-8"
+        try:
+            return decoder.decode(line)
+        except msgspec.ValidationError:
+            return "is not a JSON object"
+        except msgspec.DecodeError as error:
+            return f"is malformed ({error})"
+
+    def build(sound: list[dict[str, msgspec.Raw]]) -> pa.Table:
+        columns = list(dict.fromkeys(column for row in sound for column in row))
+        cells = [[bytes(row[column]).decode() if column in row else None for row in sound] for column in columns]
+        arrays = [pa.array(column, pa.large_string()) for column in cells]
+        return pa.Table.from_arrays(arrays, schema=pa.schema([JSON_FIELD.with_name(column) for column in columns]))
+
+    yield from _grouped((parse(line) for line in _Lines(stream) if line.strip()), build, rows)
+
+
+def _read_parquet(name: TableName, stream: BinaryIO, rows: int) -> Iterator[Chunk]:
+    source = stream if name.compression is None else pa.BufferReader(stream.read())
+    yield from _whole(name, pyarrow.parquet.ParquetFile(source), rows)
+
+
+def _whole(name: TableName, file: pyarrow.parquet.ParquetFile, rows: int) -> Iterator[Chunk]:
+    _refuse_twins(name, file.schema_arrow.names)
+    first = 1
+    for batch in file.iter_batches(batch_size=rows):
+        yield Chunk(pa.Table.from_batches([batch]), list(range(first, first + len(batch))), [])
+        first += len(batch)
+
+
+def _read_xlsx(name: TableName, stream: BinaryIO, rows: int) -> Iterator[Chunk]:
+    table = read_xlsx(stream.read())
+    _refuse_twins(name, table.column_names)
+    for start in range(0, len(table), rows):
+        piece = table.slice(start, rows)
+        yield Chunk(piece, list(range(start + 1, start + 1 + len(piece))), [])
+
+
+def _grouped(
+    records: Iterator[Union[_Record, str]], build: Callable[[list[_Record]], pa.Table], rows: int
+) -> Iterator[Chunk]:
+    """Chunks of parsed records, of which a broken one is a text that says why."""
+    numbered = enumerate(records, start=1)
+    while group := list(islice(numbered, rows)):
+        sound = [(number, record) for number, record in group if not isinstance(record, str)]
+        broken = [Broken(number, record) for number, record in group if isinstance(record, str)]
+        yield Chunk(build([record for _, record in sound]), [number for number, _ in sound], broken)
+
+
+def _refuse_twins(name: TableName, columns: Sequence[str]) -> None:
+    twice = sorted({column for column in columns if columns.count(column) > 1})
+    if twice:
+        raise DataError(f"{name.name} has more than one column called {', '.join(twice)}: rename one")
+
+
+def _is_utf8(text: str) -> bool:
+    return text.isascii() or not any("\udc80" <= character <= "\udcff" for character in text)
+
+
+_Reader = Callable[[TableName, BinaryIO, int], Iterator[Chunk]]
+_READERS: dict[str, _Reader] = {
+    ".csv": _read_delimited,
+    ".tsv": _read_delimited,
+    ".jsonl": _read_json_lines,
+    ".ndjson": _read_json_lines,
+    ".parquet": _read_parquet,
+    ".xlsx": _read_xlsx,
+}
