@@ -159,9 +159,20 @@ def test_rows_without_a_group_belong_with_no_other(tmp_path: Path) -> None:
 def test_columns_are_for_files(tmp_path: Path) -> None:
     for label in ("neg", "pos"):
         (tmp_path / label).mkdir()
-    for source in ("bundled", "bundled:test", str(tmp_path)):
+    for source, columns in (
+        ("bundled", Columns(text="text")),
+        ("bundled:test", Columns(label="label", group="domain")),
+        (str(tmp_path), Columns(group="domain")),
+    ):
         with pytest.raises(DataError, match="are for files"):
-            read_labelled(source, Columns(group="domain"))
+            read_labelled(source, columns)
+
+
+def test_the_bundled_reviews_are_grouped_by_domain() -> None:
+    assert read_labelled("bundled").groups is None
+    assert {"films", "apps"} <= set(read_labelled("bundled:test", Columns(group="domain")).groups or [])
+    with pytest.raises(DataError, match="no column 'country'"):
+        read_labelled("bundled", Columns(group="country"))
 
 
 def test_lines_end_where_people_end_them(tmp_path: Path) -> None:
