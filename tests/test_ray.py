@@ -159,10 +159,13 @@ def test_what_goes_wrong_elsewhere_is_told(cluster: Any, table: Path, bundle: Pa
 
 
 def test_what_ray_cannot_do_is_refused(table: Path, bundle: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ray")
     with pytest.raises(ConfigError, match="standard input"):
         score("-", tmp_path / "out.csv", model=bundle, engine="ray", format="csv")
     with pytest.raises(ConfigError, match="leave --device cuda out"):
         score(table, tmp_path / "out.csv", model=bundle, engine="ray", device="cuda")
+    with pytest.raises(ConfigError, match="no engine 'spark': local or ray"):
+        score(table, tmp_path / "out.csv", model=bundle, engine="spark")
     code = "import sys; sys.modules['ray'] = None; from sentilora.cli import main; main()"
     command = [
         sys.executable,

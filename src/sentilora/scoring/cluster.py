@@ -132,7 +132,7 @@ class RayEngine:
             batch_format="pyarrow",
             fn_kwargs={"job": self.entry.job, "shard": self.entry.shard, "wanted": wanted, "folder": Path.cwd()},
             num_cpus=0,
-            scheduling_strategy=here,
+            ray_remote_args_fn=lambda: {"scheduling_strategy": here},
         ).map_batches(
             _Scorer,
             batch_size=1,

@@ -7,20 +7,21 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any, Optional, Union, get_args
 
 import fsspec
 
 from sentilora.artifacts import PathLike, unfinished
-from sentilora.errors import ConfigError, OutputError
+from sentilora.errors import ConfigError, MissingExtraError, OutputError
 from sentilora.inference import Classifier
 from sentilora.progress import Progress
 from sentilora.scoring.answers import Answers
 from sentilora.scoring.job import Job, Shard, model_fingerprint
 from sentilora.scoring.journal import REJECTS, JournalEntry, OutputPlace, is_own
 from sentilora.scoring.rows import Layout, RowScorer, with_answers
-from sentilora.scoring.settings import ScoreSettings
+from sentilora.scoring.settings import EngineChoice, ScoreSettings
 from sentilora.scoring.survey import Source, all_columns, rows_ahead, survey
 from sentilora.scoring.work import Engine, LocalEngine, Tally, Work
 from sentilora.tables.inputs import TableName, find_inputs, is_url, store_in_one_line
@@ -76,6 +77,7 @@ def score(
         ConfigError: Settings do not go together.
         DataError: An input cannot be read, or has no column of texts.
         ModelError: There is no sound model.
+        MissingExtraError: The model needs PyTorch, or the engine Ray, which is not installed.
         OutputError: The output exists, another job was begun there, another process works on it, or the disk is full.
     """
     started = time.monotonic()
@@ -158,6 +160,10 @@ def _refuse_combinations(names: Sequence[TableName], target: TableName, chosen: 
     piped = any(name.is_standard for name in names)
     if piped and len(names) > 1:
         raise ConfigError("- stands for standard input, and goes with no other input")
+    if chosen.engine not in get_args(EngineChoice):
+        raise ConfigError(f"no engine '{chosen.engine}': {' or '.join(get_args(EngineChoice))}")
+    if chosen.engine == "ray" and find_spec("ray") is None:
+        raise MissingExtraError("Ray", "ray")
     if piped and chosen.engine == "ray":
         raise ConfigError("--engine ray reads files: standard input reaches one process only")
     if chosen.device not in ("auto", "cpu") and chosen.engine == "ray":

@@ -11,7 +11,7 @@ from sentilora.artifacts import PathLike
 from sentilora.config import CHUNK_ROWS, DeviceChoice
 from sentilora.inference import Classifier
 
-Engine = Literal["local", "ray"]
+EngineChoice = Literal["local", "ray"]
 
 
 class ScoreSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +41,7 @@ class ScoreSettings(msgspec.Struct, frozen=True, kw_only=True):
     base: Optional[str] = None
     device: DeviceChoice = "auto"
     precision: Optional[float] = None
-    engine: Engine = "local"
+    engine: EngineChoice = "local"
 
     def classifier(self, threads: Optional[int] = None) -> Classifier:
         """The classifier to ask, on so many cores."""
