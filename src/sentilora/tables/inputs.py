@@ -20,6 +20,8 @@ from sentilora.errors import DataError
 from sentilora.tables.files import ENDINGS
 
 STANDARD = "-"
+# Of a file's content, beside fsspec's own key, which for the web is the address alone.
+_TOLD_BY_STORES = ("size", "ETag", "Content-MD5", "Digest")
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 
 
@@ -84,7 +86,9 @@ class TableName:
         if is_url(self.name):
             with store_in_one_line(self.name):
                 store, path = fsspec.core.url_to_fs(self.name)
-                return hashlib.sha256(str(store.ukey(path)).encode()).hexdigest()
+                known = store.info(path)
+                told = [store.ukey(path), *(known.get(key) for key in _TOLD_BY_STORES)]
+                return hashlib.sha256(str(told).encode()).hexdigest()
         return sha256_of(Path(self.name))
 
     @contextlib.contextmanager
