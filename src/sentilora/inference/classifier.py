@@ -82,6 +82,7 @@ class Classifier:
         device: DeviceChoice = "auto",
         labels: Optional[Sequence[str]] = None,
         precision: Optional[float] = None,
+        threads: Optional[int] = None,
     ) -> Classifier:
         """Load a run, an adapter (ours or made by plain PEFT), a standalone model, or a bundle.
 
@@ -93,6 +94,7 @@ class Classifier:
             labels: Names for the labels, in the order of the logits, where the folder names none or others.
             precision: Wanted share of right answers among those given: a text below the confidence that reached it on
                 the validation texts gets the label `uncertain`. None answers every text.
+            threads: Cores that a bundle uses; None takes all that the process may.
 
         Raises:
             ModelError: There is no sound model there, the base's weights are not those the adapter was trained on,
@@ -104,7 +106,7 @@ class Classifier:
         if folder.kind == "bundle":
             from sentilora.inference.bundle import Bundle  # noqa: PLC0415 - which makes classifiers
 
-            classifier = Bundle.open(path).classifier(adapter)
+            classifier = Bundle.open(path, threads=threads).classifier(adapter)
         else:
             classifier = _in_torch(folder, base, device)
         if labels is not None:
