@@ -47,7 +47,8 @@ def adapter_card(manifest: Manifest) -> str:
             "python",
             'from sentilora import Classifier\nClassifier.load("path/of/this/folder")("A gorgeous, moving film.")',
         )
-        + "\n\nPlain PEFT reads it too, `AutoPeftModelForSequenceClassification.from_pretrained(...)`, if it finds the "
+        + "\n\nIn place of the folder its name on the Hub will do, `owner/name`. "
+        "Plain PEFT reads it too, `AutoPeftModelForSequenceClassification.from_pretrained(...)`, if it finds the "
         "base where `adapter_config.json` says. The temperature is not in the weights: there, divide the logits by "
         f"{manifest.temperature:.4g} for calibrated probabilities."
     )
@@ -104,7 +105,7 @@ def adapters_card(manifest: Manifest, adapters: Mapping[str, Manifest], making: 
         parts.licence(manifest.base),
     ]
     for name, adapter in adapters.items():
-        made = f"{_making_of_training(adapter.training)}\n\n{parts.gate(adapter)}"
+        made = f"{_making_of_training(adapter.training)}\n\nThen exported; {parts.gate(adapter)}"
         sections += [f"# {parts.one_line(name)}", *_about(adapter), "## How it was made", made]
     return _joined([*sections, "# How the bundle was made", _typed(making), *_notes(manifest)])
 
