@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sentilora.labels import LabelMap
     from sentilora.modeling.merging import merge
     from sentilora.reporting.publishing import Published, publish
-    from sentilora.scoring import score
+    from sentilora.scoring.score import score
     from sentilora.tables import Columns, read_labelled, read_unlabelled
     from sentilora.training import Run, train
 
