@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from sentilora.inference import Classifier, Explanation, Prediction, explain
     from sentilora.labels import LabelMap
     from sentilora.modeling.merging import merge
-    from sentilora.scoring import score
+    from sentilora.reporting.publishing import Published, publish
+    from sentilora.scoring.score import score
     from sentilora.tables import Columns, read_labelled, read_unlabelled
     from sentilora.training import Run, train
 
@@ -29,12 +30,14 @@ __all__ = [
     "Explanation",
     "LabelMap",
     "Prediction",
+    "Published",
     "Run",
     "__version__",
     "audit",
     "evaluate",
     "explain",
     "merge",
+    "publish",
     "read_labelled",
     "read_unlabelled",
     "score",
@@ -48,11 +51,13 @@ _HOMES = {
     "Explanation": "sentilora.inference",
     "LabelMap": "sentilora.labels",
     "Prediction": "sentilora.inference",
+    "Published": "sentilora.reporting.publishing",
     "Run": "sentilora.training",
     "audit": "sentilora.analysis.audit",
     "evaluate": "sentilora.analysis",
     "explain": "sentilora.inference",
     "merge": "sentilora.modeling.merging",
+    "publish": "sentilora.reporting.publishing",
     "read_labelled": "sentilora.tables",
     "read_unlabelled": "sentilora.tables",
     "score": "sentilora.scoring",

@@ -1,5 +1,1 @@
-"""Showing what was measured: one HTML file that needs nothing else. Needs the extra `report`."""
-
-from sentilora.reporting.page import report_page
-
-__all__ = ["report_page"]
+"""Showing what was measured: model cards and publishing, and pages of one HTML file, which need the extra `report`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timezone
+from typing import Optional
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -12,7 +13,14 @@ from sentilora._version import __version__
 from sentilora.analysis import Comparison, Evaluation
 from sentilora.analysis.metrics import measure_name
 from sentilora.labels import SENTIMENT
-from sentilora.reporting.plots import abstaining_plot, precision_recall_plot, reliability_plot, slices_plot
+from sentilora.reporting.curve import TrainingCurve
+from sentilora.reporting.plots import (
+    abstaining_plot,
+    precision_recall_plot,
+    reliability_plot,
+    slices_plot,
+    training_plot,
+)
 from sentilora.reporting.verdict import verdict
 from sentilora.tables import LabelledTexts
 
@@ -30,7 +38,13 @@ _MEANINGS = {
 }
 
 
-def report_page(model: str, data: LabelledTexts, evaluation: Evaluation, comparisons: Sequence[Comparison] = ()) -> str:
+def report_page(
+    model: str,
+    data: LabelledTexts,
+    evaluation: Evaluation,
+    comparisons: Sequence[Comparison] = (),
+    curve: Optional[TrainingCurve] = None,
+) -> str:
     """The whole page.
 
     Args:
@@ -38,6 +52,7 @@ def report_page(model: str, data: LabelledTexts, evaluation: Evaluation, compari
         data: The texts that it was measured on.
         evaluation: What came of it.
         comparisons: With other models on the same texts.
+        curve: How the model was trained, where that is to be shown.
     """
     answers, abstaining = evaluation.answers, evaluation.abstaining
     environment = Environment(
@@ -66,6 +81,7 @@ def report_page(model: str, data: LabelledTexts, evaluation: Evaluation, compari
                 "length": slices_plot(
                     [part for part in evaluation.slices if part.by == "tokens"], evaluation.metrics.accuracy
                 ),
+                **({} if curve is None else {"training": training_plot(curve)}),
             }.items()
         },
         version=__version__,

@@ -18,6 +18,7 @@ from sentilora.analysis.calibration import abstention_points, reliability
 from sentilora.analysis.metrics import Answers, ClassificationMetrics
 from sentilora.analysis.slices import Slice
 from sentilora.artifacts import AbstentionPoint
+from sentilora.reporting.curve import TrainingCurve
 
 _INK = "#123456"  # becomes the colour of the text around the picture
 _BLUE, _ORANGE = "#4c84f0", "#e08a2e"
@@ -119,8 +120,16 @@ def slices_plot(slices: Sequence[Slice], whole: float) -> str:
         return _svg(figure)
 
 
-def _figure(height: float = _SIZE[1]) -> Figure:
-    return Figure(figsize=(_SIZE[0], height), layout="constrained", facecolor="none")
+def training_plot(curve: TrainingCurve) -> str:
+    """Losses and accuracy over the epochs."""
+    with _style("training"):
+        figure = _figure(width=2 * _SIZE[0])
+        curve.draw(figure)
+        return _svg(figure)
+
+
+def _figure(height: float = _SIZE[1], width: float = _SIZE[0]) -> Figure:
+    return Figure(figsize=(width, height), layout="constrained", facecolor="none")
 
 
 @contextmanager
