@@ -45,6 +45,11 @@ class Graph:
         result: Logits = logits.numpy()
         return result
 
+    def prepare(self) -> None:
+        """Open what the first texts would have to wait for."""
+        for threads in {1, self.threads}:
+            self._session(threads)
+
     def filled(self, arrays: Mapping[str, npt.NDArray[np.float32]]) -> dict[str, onnxruntime.OrtValue]:
         """Values for all inputs but the token ids; those that `arrays` leaves out add nothing.
 
@@ -91,10 +96,13 @@ class OnnxPredictor:
     def submit(self, ids: Sequence[int]) -> Future[Logits]:
         """Have the logits, float32 [labels], of one text computed by the next free worker.
 
+        A text that is there alone is run by all threads at once.
+
         Raises:
             OverloadedError: Too much waits already.
         """
-        return self.graph.scheduler.submit(lambda: self.graph.run(ids, self.inputs)[0], len(ids))
+        scheduler, threads = self.graph.scheduler, self.graph.threads
+        return self._submitted(ids, lambda: threads if scheduler.alone else 1)
 
     def logits(self, token_ids: Sequence[Sequence[int]], on_batch: Optional[Callable[[int], Any]] = None) -> Logits:
         """The logits of encoded texts, float32 [n, labels]; see `Predictor`.
@@ -107,7 +115,7 @@ class OnnxPredictor:
             if on_batch is not None:
                 on_batch(1)
             return result
-        futures = [self.submit(ids) for ids in token_ids]
+        futures = [self._submitted(ids, lambda: 1) for ids in token_ids]
         try:
             for row, future in enumerate(futures):
                 result[row] = future.result()
@@ -117,6 +125,9 @@ class OnnxPredictor:
             for future in futures:
                 future.cancel()
         return result
+
+    def _submitted(self, ids: Sequence[int], threads: Callable[[], int]) -> Future[Logits]:
+        return self.graph.scheduler.submit(lambda: self.graph.run(ids, self.inputs, threads())[0], len(ids))
 
 
 def _fits(array: npt.NDArray[np.float32], shape: Sequence[Any]) -> bool:
@@ -130,6 +141,7 @@ def _open(path: Path, threads: int) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.enable_mem_pattern = False  # texts differ in length, and a pattern would be kept for each
+    options.add_session_config_entry("session.force_spinning_stop", "1")  # between texts the cores are others'
     options.log_severity_level = 3
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -49,6 +49,7 @@ def serve(
         for path in paths:
             bundle = Bundle.open(path, threads=threads, capacity=settings.queue_tokens)
             stack.callback(bundle.scheduler.close)
+            bundle.graph.prepare()
             bundles.append(bundle)
         app = create_app(bundles, settings)
         listener = _listener(host, port)
