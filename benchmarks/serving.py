@@ -29,7 +29,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import cycle, islice
+from itertools import cycle, islice, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -266,11 +266,11 @@ async def _stopped(bench: Bench) -> dict[str, Any]:
     answered = [reply for reply in replies if reply.status]
     _check(answered, expected)
     logged = sum(line.get("endpoint") == "/v1/predict" for line in lines)
-    return {"exit_code": code, "begun": logged, "answered": len(answered), "never_begun": len(replies) - logged}
+    return {"exit_code": code, "begun": logged, "answered": len(answered)}
 
 
 def _until_stopped(server: Server, requests: list[Request]) -> Iterator[Request]:
-    return (request for request in cycle(requests) if server.process.poll() is None)
+    return takewhile(lambda _: server.process.poll() is None, cycle(requests))
 
 
 async def _swapped(bench: Bench) -> dict[str, Any]:
@@ -290,7 +290,7 @@ async def _swapped(bench: Bench) -> dict[str, Any]:
             client = Client(server.port)
             mixed = [each for pair in zip(bench.requests("moving"), bench.requests("still")) for each in pair]
             end = time.monotonic() + bench.arguments.seconds
-            requests = (each for each in cycle(mixed) if time.monotonic() < end)
+            requests = takewhile(lambda _: time.monotonic() < end, cycle(mixed))
             asking = asyncio.ensure_future(closed_loop(client, requests, CONNECTIONS))
             swaps = []
             while time.monotonic() < end - 1:
