@@ -74,6 +74,7 @@ async def main() -> None:
         return await batches.answer(body.text)
 
     listener = socket.create_server(("127.0.0.1", 0))
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else answers wait for acknowledgements
     print(f"serving at http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
     await uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False)).serve([listener])
 

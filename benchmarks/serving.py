@@ -274,7 +274,7 @@ def _until_stopped(server: Server, requests: list[Request]) -> Iterator[Request]
 
 
 async def _swapped(bench: Bench) -> dict[str, Any]:
-    """`moving` is one adapter, then the other; `still` stays."""
+    """`moving` is one adapter, then the other; `still` stays. Few connections, so that answers lie between swaps."""
     opened = Bundle.open(bench.models / "adapters")
     first, second = (bench.expected(opened.classifiers[name]) for name in ("a00", "a01"))
     with tempfile.TemporaryDirectory() as folder:
@@ -291,7 +291,7 @@ async def _swapped(bench: Bench) -> dict[str, Any]:
             mixed = [each for pair in zip(bench.requests("moving"), bench.requests("still")) for each in pair]
             end = time.monotonic() + bench.arguments.seconds
             requests = takewhile(lambda _: time.monotonic() < end, cycle(mixed))
-            asking = asyncio.ensure_future(closed_loop(client, requests, CONNECTIONS))
+            asking = asyncio.ensure_future(closed_loop(client, requests, CONNECTIONS // 8))
             swaps = []
             while time.monotonic() < end - 1:
                 await asyncio.sleep(0.5)
