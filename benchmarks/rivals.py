@@ -1,4 +1,4 @@
-"""The same classifier in other runtimes, each as fast as it was found to be: what `scoring.py` compares bundles with.
+"""The same classifier in other runtimes: what `scoring.py` compares bundles with.
 
 Needs onnxscript, openvino and nncf. Both get the token ids of our own encoder, on all cores this process may use:
 
@@ -20,7 +20,7 @@ from sentilora.text import TextEncoder
 
 Feeds = dict[str, Any]
 INPUTS = ("input_ids", "attention_mask")
-BATCH = 8  # of the exported graph: 1, 8 and 32 were tried
+BATCH = 8  # of the exported graph
 TOLERANCE = 1e-3  # in a logit: that the export is right, padding included
 
 

@@ -29,10 +29,10 @@ from typing import Any, Callable
 import numpy as np
 
 from machine import describe_machine
+from models import MAX_LENGTH, build, reviews
 from rivals import BUILDERS, RIVALS
 
 ROOT = Path(__file__).resolve().parents[1]
-MAX_LENGTH = 256
 CALIBRATION_TEXTS = 64
 WORKERS = ("pipeline-32", "pipeline-1", "bundle", "adapters", *RIVALS, "file", "pipeline-start", "bundle-start")
 
@@ -54,7 +54,9 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         models = Path(folder)
-        build(arguments, models)
+        model, encoder = build(models, arguments.shape, arguments.adapters)
+        for rival in set(RIVALS) & set(arguments.workers):
+            BUILDERS[rival](model, encoder, models, reviews(CALIBRATION_TEXTS, "imdb_unsup"))
         rounds = [
             {worker: run(arguments, worker, models) for worker in arguments.workers} for _ in range(arguments.rounds)
         ]
@@ -108,82 +110,6 @@ def report(arguments: argparse.Namespace, rounds: list[dict[str, dict[str, float
     result = {**options, "max_length": MAX_LENGTH, "ratios": ratios, "medians": medians, "rounds": rounds}
     path = ROOT / "benchmarks" / "results" / f"scoring-{arguments.shape}.json"
     path.write_text(json.dumps({**result, "machine": describe_machine()}, indent=1) + "\n", "utf-8")
-
-
-def build(arguments: argparse.Namespace, models: Path) -> None:
-    """A merged model, its bundle, a bundle of adapters with ranks from 1 to 16 on one base, and other runtimes."""
-    import torch
-    from peft import LoraConfig, get_peft_model
-    from safetensors.numpy import save_file
-    from transformers import DistilBertConfig, DistilBertForSequenceClassification
-
-    from sentilora.artifacts import BaseReference, Manifest, write_manifest
-    from sentilora.export.graph import adaptable_graph, merged_graph
-    from sentilora.export.quantisation import ladder
-    from sentilora.export.weights import adapter_arrays, encoder_of
-    from sentilora.inference import Classifier
-    from sentilora.labels import SENTIMENT
-    from sentilora.modeling.base import find_base, load_tokenizer
-    from sentilora.modeling.devices import Device
-    from sentilora.modeling.predictor import TorchPredictor
-    from sentilora.modeling.saving import write_tokenizer
-    from sentilora.notes import Notes
-    from sentilora.text import TextEncoder, with_cleaning
-
-    torch.manual_seed(0)
-    sizes = {} if arguments.shape == "distilbert" else {"dim": 384, "hidden_dim": 1536}
-    model = DistilBertForSequenceClassification(DistilBertConfig(**sizes))
-    tokenizer = load_tokenizer(find_base("embedded", Notes()).folder)
-    encoder = TextEncoder(with_cleaning(tokenizer), MAX_LENGTH, "head")
-    manifest = Manifest(
-        kind="bundle",
-        labels=SENTIMENT.names,
-        max_length=MAX_LENGTH,
-        truncation="head",
-        base=BaseReference(id="random", sha256=""),
-    )
-    how = ladder(Notes())[0]
-    arrays = encoder_of(model)
-
-    merged = models / "merged"
-    model.save_pretrained(merged)
-    write_tokenizer(encoder, merged)
-    for name, graph in (("bundle", merged_graph(arrays, how)), ("adapters", adaptable_graph(arrays, how))):
-        (models / name).mkdir()
-        (models / name / "model.onnx").write_bytes(graph.SerializeToString())
-        write_tokenizer(encoder, models / name)
-    for name in set(RIVALS) & set(arguments.workers):
-        BUILDERS[name](model, encoder, models, reviews(CALIBRATION_TEXTS, "imdb_unsup"))
-    write_manifest(models / "bundle", manifest)
-    digest = write_manifest(models / "adapters", _with(manifest, labels=())).files["model.onnx"]
-    targets = ("q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2")
-    for number in range(arguments.adapters):
-        rank = (1, 4, 8, 16)[number % 4]
-        base = DistilBertForSequenceClassification(model.config)
-        config = LoraConfig(
-            task_type="SEQ_CLS", r=rank, target_modules=list(targets[: number % 6 + 1]), init_lora_weights=False
-        )
-        adapted = TorchPredictor(get_peft_model(base, config).eval(), Device("cpu"), 2)
-        place = models / "adapters" / "adapters" / f"a{number:02d}"
-        place.mkdir(parents=True)
-        save_file(adapter_arrays(Classifier(adapted, encoder, SENTIMENT)), place / "adapter.safetensors")
-        write_manifest(place, _with(manifest, kind="bundle-adapter", graph=digest))
-
-
-def _with(manifest: Any, **changes: Any) -> Any:
-    import msgspec
-
-    return msgspec.structs.replace(manifest, **changes)
-
-
-def reviews(count: int, name: str = "imdb_train") -> list[str]:
-    """So many distinct reviews, evenly spread over the lengths of all of them, in random order."""
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(ROOT.parent / "shared" / "data" / f"{name}.parquet")
-    texts = sorted(set(table["text"].to_pylist()), key=len)
-    chosen = np.linspace(0, len(texts) - 1, count).round().astype(int)
-    return [texts[row] for row in np.random.default_rng(0).permutation(chosen)]
 
 
 def with_pipeline(models: Path, batch_size: int, texts: Sequence[str]) -> dict[str, float]:

@@ -19,11 +19,11 @@ from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
-import scoring
 from machine import describe_machine
+from models import ROOT, build
 
 WORDS = 100  # their triples are a million texts
-RESULT = scoring.ROOT / "benchmarks" / "results" / "scoring-memory.json"
+RESULT = ROOT / "benchmarks" / "results" / "scoring-memory.json"
 
 
 def main() -> None:
@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--rows", nargs="+", type=int, default=[10_000, 1_000_000])
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        scoring.build(argparse.Namespace(shape="embedded", adapters=0, workers=()), Path(folder))
+        build(Path(folder), "embedded", adapters=0)
         runs = [measure(Path(folder), rows) for rows in sorted(arguments.rows)]
     ratio = runs[-1]["peak_mb"] / runs[0]["peak_mb"]
     print(f"memory at {runs[-1]['rows']:,} rows against {runs[0]['rows']:,}: {ratio:.3f}")

@@ -18,7 +18,9 @@ import torch
 from click.testing import CliRunner
 from peft import LoraConfig, get_peft_model
 from safetensors.numpy import load_file, save_file
-from transformers import AutoModelForSequenceClassification
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import AutoModelForSequenceClassification, DistilBertConfig, DistilBertForSequenceClassification
 
 import sentilora
 from sentilora.artifacts import open_model, read_manifest, write_manifest
@@ -26,11 +28,19 @@ from sentilora.cli.app import cli
 from sentilora.errors import ModelError, OutputError, ParityError
 from sentilora.export import export, exporting
 from sentilora.export.gate import Verdict
+from sentilora.export.graph import adaptable_graph
 from sentilora.export.quantisation import FP32, INT8, LADDER, per_block, per_output
+from sentilora.export.weights import adapter_arrays, encoder_of
+from sentilora.inference import Classifier
 from sentilora.inference.bundle import Bundle
+from sentilora.inference.onnx import Graph, OnnxPredictor
 from sentilora.inference.scheduler import OverloadedError, Scheduler
 from sentilora.inference.threads import available_cores
+from sentilora.labels import SENTIMENT
+from sentilora.modeling.devices import Device
 from sentilora.modeling.merging import merge
+from sentilora.modeling.predictor import TorchPredictor
+from sentilora.text import TextEncoder
 
 TEXTS = ["A gorgeous, moving film.", "My two hours back, please.<br />Awful.", "ok " * 300, "", "broke on day two"] * 3
 
@@ -336,3 +346,21 @@ def test_threads_follow_the_quota(tmp_path: Path, files: dict[str, str], cores: 
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(content, "ascii")
     assert available_cores(tmp_path) == (cores or available_cores(tmp_path / "nothing"))
+
+
+def test_a_lone_text_has_the_same_bits_under_a_wide_adapter(tmp_path: Path) -> None:
+    """ONNX Runtime adds up a narrow product of few rows in another order when threads share it."""
+    torch.manual_seed(0)
+    config = DistilBertConfig(vocab_size=100, dim=384, hidden_dim=384, n_layers=2, n_heads=4)
+    model = DistilBertForSequenceClassification(config)
+    (tmp_path / "model.onnx").write_bytes(adaptable_graph(encoder_of(model), FP32).SerializeToString())
+    graph = Graph(tmp_path / "model.onnx", threads=2)
+    lora = LoraConfig(task_type="SEQ_CLS", r=16, target_modules=["q_lin", "k_lin", "v_lin"], init_lora_weights=False)
+    adapted = TorchPredictor(get_peft_model(model, lora).eval(), Device("cpu"), 2)
+    arrays = adapter_arrays(Classifier(adapted, TextEncoder(Tokenizer(WordLevel()), 128, "head"), SENTIMENT))
+    predictor = OnnxPredictor(graph, graph.filled(arrays), labels=2)
+    texts = [list(range(1, length)) for length in range(3, 60)]
+    together = predictor.logits(texts)
+    for text, expected in zip(texts, together):
+        assert (predictor.logits([text])[0] == expected).all(), len(text)
+        assert (predictor.submit(text).result() == expected).all(), len(text)

@@ -66,6 +66,7 @@ def open_shop(shop: Path) -> Iterator[Bundle]:
 @contextlib.contextmanager
 def serving(bundle: Bundle, settings: ServingSettings) -> Iterator[httpx.Client]:
     listener = socket.create_server(("127.0.0.1", 0))
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as the command has it
     server = uvicorn.Server(uvicorn.Config(create_app([bundle], settings), lifespan="off", log_level="critical"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

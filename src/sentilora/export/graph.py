@@ -139,7 +139,9 @@ class _Graph:
     def norm(self, x: str, added: str, name: str) -> str:
         weights = self.encoder.weights
         gain, bias = (self.constant(f"{name}.{part}", weights[f"{name}.{part}"]) for part in ("weight", "bias"))
-        return self.node("SkipLayerNormalization", x, added, gain, bias, contrib=True, epsilon=_EPSILON)
+        # Two operators in place of SkipLayerNormalization, which takes three times as long and a tenth of the text's
+        # time. `Sum`, because ONNX Runtime would fuse `Add` back into it.
+        return self.node("LayerNormalization", self.node("Sum", x, added), gain, bias, axis=-1, epsilon=_EPSILON)
 
     def answer(self) -> str:
         """The last hidden state of [CLS], [1, 1, dim]."""

@@ -56,13 +56,16 @@ class Bundle:
         self.classifiers: dict[str, Classifier] = {}
 
     @classmethod
-    def open(cls, path: PathLike, *, threads: Optional[int] = None, capacity: Optional[int] = None) -> Bundle:
+    def open(
+        cls, path: PathLike, *, threads: Optional[int] = None, capacity: Optional[int] = None, spin: bool = True
+    ) -> Bundle:
         """Open the bundle at `path`, and prove once on each machine that it answers as where it was made.
 
         Args:
             path: The folder.
             threads: Cores to use; None takes all that the process may.
             capacity: Most tokens that may wait for a worker; None means no bound.
+            spin: Whether the threads of a single text wait for one another awake; see `Graph`.
 
         Raises:
             ModelError: There is no bundle there, a file of it is damaged, or it answers wrongly on this processor.
@@ -71,7 +74,7 @@ class Bundle:
         if folder.kind != "bundle" or folder.manifest is None:
             raise ModelError(f"{folder.path} is no bundle: make one with sentilora export")
         manifest = folder.manifest
-        bundle = cls(folder.path, manifest, Graph(folder.path / GRAPH, threads, capacity))
+        bundle = cls(folder.path, manifest, Graph(folder.path / GRAPH, threads, capacity, spin=spin))
         if manifest.labels:
             bundle._add(folder.path.resolve().name, folder.path, manifest)
         for adapter in sorted((folder.path / BUNDLE_ADAPTER_FOLDER).glob("*/")):

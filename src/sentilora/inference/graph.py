@@ -43,6 +43,11 @@ def down_input(layer: int, kind: str) -> str:
     return f"layer.{layer}.{kind}.down"
 
 
+def is_down_input(name: str) -> bool:
+    """Whether an input of this name is such a first matrix."""
+    return name.endswith(".down")
+
+
 def up_input(layer: int, kind: str) -> str:
     """Name of the second matrix, [rank, out], the scaling included."""
     return f"layer.{layer}.{kind}.up"

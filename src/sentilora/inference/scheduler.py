@@ -40,6 +40,7 @@ class Scheduler:
         self._capacity = capacity
         self._waiting: deque[_Job] = deque()
         self._queued = 0
+        self._running = 0
         self._closed = False
         self._changed = threading.Condition()
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(workers)]
@@ -50,6 +51,11 @@ class Scheduler:
     def queued(self) -> int:
         """The cost that waits now."""
         return self._queued
+
+    @property
+    def alone(self) -> bool:
+        """Whether one job runs at most, and none waits: it may have every core."""
+        return self._running <= 1 and not self._queued
 
     def submit(self, work: Callable[[], T], cost: int) -> Future[T]:
         """Have `work` done by the next free thread; cancelling the future before that frees its place.
@@ -70,7 +76,7 @@ class Scheduler:
             self._queued += cost
             self._waiting.append(job)
             self._changed.notify()
-        job.future.add_done_callback(lambda future: self._forget(cost) if future.cancelled() else None)
+        job.future.add_done_callback(lambda future: self._count(-cost, 0) if future.cancelled() else None)
         return job.future
 
     def close(self) -> None:
@@ -81,9 +87,10 @@ class Scheduler:
         for thread in self._threads:
             thread.join()
 
-    def _forget(self, cost: int) -> None:
+    def _count(self, queued: int, running: int) -> None:
         with self._changed:
-            self._queued -= cost
+            self._queued += queued
+            self._running += running
 
     def _work(self) -> None:
         while True:
@@ -94,9 +101,12 @@ class Scheduler:
                 job = self._waiting.popleft()
             if not job.future.set_running_or_notify_cancel():
                 continue
-            self._forget(job.cost)
+            self._count(-job.cost, 1)
+            report: Callable[[Any], None]
             try:
-                job.future.set_result(job.work())
+                report, outcome = job.future.set_result, job.work()
             except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the result
-                job.future.set_exception(error)
-            del job
+                report, outcome = job.future.set_exception, error
+            self._count(0, -1)
+            report(outcome)
+            del job, report, outcome

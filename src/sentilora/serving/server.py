@@ -47,8 +47,9 @@ def serve(
     with ExitStack() as stack:
         bundles = []
         for path in paths:
-            bundle = Bundle.open(path, threads=threads, capacity=settings.queue_tokens)
+            bundle = Bundle.open(path, threads=threads, capacity=settings.queue_tokens, spin=False)
             stack.callback(bundle.scheduler.close)
+            bundle.graph.prepare()
             bundles.append(bundle)
         app = create_app(bundles, settings)
         listener = _listener(host, port)
@@ -89,6 +90,10 @@ class _Server(uvicorn.Server):
 def _listener(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=2048)
+        listener = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         raise UserError(f"cannot listen on {host}:{port}: {error.strerror}; choose another --host or --port") from None
+    # asyncio does so only for sockets that were made with their protocol named. Connections inherit it; without it an
+    # answer, which is written in two parts, waits up to 40 ms for an acknowledgement of the first.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
