@@ -130,8 +130,6 @@ class Classifier:
         if not texts:
             return []
         encoded = self.encoder.encode(texts)
-        if not all(text.readable for text in encoded):
-            self.notes.say("a text holds no word that the model knows (emojis alone, say): its answer means nothing")
         return self.predictions(texts, encoded, self.predictor.logits([text.ids for text in encoded], on_batch))
 
     def predict_iter(self, texts: Iterable[str], batch_size: int = 256) -> Iterator[Prediction]:
@@ -148,6 +146,8 @@ class Classifier:
 
     def predictions(self, texts: Sequence[str], encoded: Sequence[EncodedText], logits: Logits) -> list[Prediction]:
         """Predictions of texts whose logits are known already."""
+        if not all(text.readable for text in encoded):
+            self.notes.say("a text holds no word that the model knows (emojis alone, say): its answer means nothing")
         positive = self.labels.positive
         least = 0.0 if self.answers_from is None else self.answers_from.confidence
         return [
