@@ -1,5 +1,6 @@
 """The web page in a real headless Chromium, against a real server process."""
 
+# ruff: noqa: F401, F811 - fixtures of other modules
 from __future__ import annotations
 
 import contextlib
@@ -22,8 +23,8 @@ import sentilora
 from sentilora.inference.bundle import Bundle
 from sentilora.tables import LabelledTexts
 from sentilora.tables.columns import TEXT_NAMES
-from test_own_dialect import careful, opened  # noqa: F401 - fixtures
-from test_serving import SETTINGS, serving, shop  # noqa: F401 - a fixture
+from test_own_dialect import careful, opened
+from test_serving import SETTINGS, serving, shop
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -65,7 +66,7 @@ def chromium() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def url(shop: Path) -> Iterator[str]:  # noqa: F811
+def url(shop: Path) -> Iterator[str]:
     command = [sys.executable, "-m", "sentilora", "serve", str(shop), "--port", "0", "--threads", "1"]
     keyless = {name: value for name, value in os.environ.items() if not name.startswith("SENTILORA_")}
     server = subprocess.Popen(
@@ -102,9 +103,9 @@ def page(chromium: Any, url: str) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def tiny(shop: Path) -> Iterator[sentilora.Classifier]:  # noqa: F811
+def tiny(shop: Path) -> Iterator[sentilora.Classifier]:
     """The adapter that knows sentiment, in memory."""
-    opened = Bundle.open(shop, threads=1)  # noqa: F811
+    opened = Bundle.open(shop, threads=1)
     yield opened.classifiers["tiny"]
     opened.scheduler.close()
 
@@ -126,8 +127,9 @@ def drop(page: Any, name: str, content: bytes) -> None:
         """([name, bytes]) => {
             const transfer = new DataTransfer();
             transfer.items.add(new File([new Uint8Array(bytes)], name));
+            const options = { dataTransfer: transfer, bubbles: true, cancelable: true };
             for (const type of ["dragenter", "dragover", "drop"]) {
-                document.body.dispatchEvent(new DragEvent(type, { dataTransfer: transfer, bubbles: true, cancelable: true }));
+                document.body.dispatchEvent(new DragEvent(type, options));
             }
         }""",
         [name, list(content)],
@@ -135,8 +137,12 @@ def drop(page: Any, name: str, content: bytes) -> None:
 
 
 def scored(page: Any) -> bytes:
-    """The result, when it is there."""
+    """The result, when all of it is there."""
     page.wait_for_function("document.getElementById('file-status').textContent.includes('scored')")
+    return taken(page)
+
+
+def taken(page: Any) -> bytes:
     with page.expect_download() as download:
         page.click("#download")
     return Path(download.value.path()).read_bytes()
@@ -184,7 +190,9 @@ def test_the_mirror_lies_under_the_text_letter_on_letter(page: Any, tiny: sentil
     choose(page, "tiny")
     for text in (f"{GOOD}\n\n" * 9, "x" * 300, "tabs\tand  spaces \n", "\n\n"):
         page.fill("#text", text)
-        area, mirror = (page.locator(each).evaluate("it => [it.scrollHeight, it.clientWidth]") for each in ("#text", "#mirror"))
+        area, mirror = (
+            page.locator(each).evaluate("it => [it.scrollHeight, it.clientWidth]") for each in ("#text", "#mirror")
+        )
         assert area == mirror
     write(page, GOOD)
     before = page.locator("#mirror mark").all_text_contents()
@@ -286,7 +294,7 @@ def test_files_of_other_kinds(page: Any, tiny: sentilora.Classifier, tmp_path: P
     assert page.inner_text("#file-name") == "all.tsv, 2 rows"
     assert len(scored(page).decode().splitlines()) == 3
 
-    big = '{"text": "%s", "id": 12345678901234567890, "more": {"a": [1]}}' % GOOD
+    big = '{"text": "%s", "id": 12345678901234567890, "more": {"a": [1]}}'.replace("%s", GOOD)
     drop(page, "all.jsonl", f'{big}\n\n{{"id": 1, "text": 7}}\n'.encode())
     first, second = scored(page).decode().splitlines()
     assert first.startswith(big[:-1])
@@ -318,7 +326,9 @@ def test_what_is_wrong_with_a_file_is_one_line(page: Any, name: str, content: by
 
 
 def test_a_busy_server_is_waited_for_and_a_text_it_refuses_is_told_apart(
-    chromium: Any, shop: Path, tiny: sentilora.Classifier  # noqa: F811
+    chromium: Any,
+    shop: Path,
+    tiny: sentilora.Classifier,
 ) -> None:
     full = Bundle.open(shop, threads=1, capacity=512)
     settings = replace(SETTINGS, max_texts=4, max_characters=1000, queue_tokens=512)
@@ -334,20 +344,28 @@ def test_a_busy_server_is_waited_for_and_a_text_it_refuses_is_told_apart(
 
 def test_a_job_can_be_stopped_and_go_on(page: Any, reviews: LabelledTexts) -> None:
     choose(page, "tiny")
-    held: list[Any] = []
-    page.route("**/v1/predict", lambda route: route.continue_() if len(held) > 3 else held.append(route))
+    asked: list[Any] = []
+
+    def answer_the_first_two(route: Any) -> None:
+        asked.append(route)
+        if len(asked) <= 2:
+            route.continue_()
+
+    page.route("**/v1/predict", answer_the_first_two)
     drop(page, "a.csv", as_csv([["text"], *([text] for text in reviews.texts[:200])]))
-    page.wait_for_selector("#score:has-text('Stop')")
-    for route in [*held]:
-        route.continue_()
-    page.click("#score")
+    page.wait_for_function("document.getElementById('bar').value === 64")
+    page.click("#score:has-text('Stop')")
     page.wait_for_selector("text=Stopped.")
-    held.extend([None] * 4)
+    sentiments = [row["sentiment"] for row in csv.DictReader(io.StringIO(taken(page).decode()))]
+    assert (len(sentiments), sum(map(bool, sentiments))) == (200, 64)
+    page.unroute("**/v1/predict")
     page.click("#score:has-text('Go on')")
-    assert len(scored(page).decode().splitlines()) >= 201
+    finished = [row["sentiment"] for row in csv.DictReader(io.StringIO(scored(page).decode()))]
+    assert all(finished)
+    assert finished[:64] == sentiments[:64]
 
 
-def test_a_key_is_asked_for_where_the_server_wants_one(chromium: Any, opened: Bundle) -> None:  # noqa: F811
+def test_a_key_is_asked_for_where_the_server_wants_one(chromium: Any, opened: Bundle) -> None:
     with serving(opened, replace(SETTINGS, api_keys=("guest",))) as client:
         url = str(client.base_url)
         with browsing(chromium, url, "status of 401") as page:
@@ -367,8 +385,8 @@ def test_a_key_is_asked_for_where_the_server_wants_one(chromium: Any, opened: Bu
             assert page.locator("#choices").is_hidden()  # there is one adapter
 
 
-def test_an_answer_left_open_is_shown_as_one(chromium: Any, careful: Path) -> None:  # noqa: F811
-    opened = Bundle.open(careful, threads=1, precision=0.9)  # noqa: F811
+def test_an_answer_left_open_is_shown_as_one(chromium: Any, careful: Path) -> None:
+    opened = Bundle.open(careful, threads=1, precision=0.9)
     text = "The plot is thin, but I was never bored 👎🏽 by it."
     with serving(opened, SETTINGS) as client, browsing(chromium, str(client.base_url)) as page:
         write(page, text)
@@ -382,7 +400,7 @@ def test_an_answer_left_open_is_shown_as_one(chromium: Any, careful: Path) -> No
     opened.scheduler.close()
 
 
-def test_a_server_that_is_gone_is_said(chromium: Any, opened: Bundle) -> None:  # noqa: F811
+def test_a_server_that_is_gone_is_said(chromium: Any, opened: Bundle) -> None:
     with serving(opened, SETTINGS) as client, browsing(chromium, str(client.base_url), "ERR_") as page:
         page.context.set_offline(True)
         page.fill("#text", GOOD)

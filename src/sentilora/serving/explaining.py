@@ -45,9 +45,7 @@ async def explain(engine: Engine, answer: Answer) -> list[Explanation]:
             f"explaining takes up to {BUDGET} passes a text, here of {cost:,} tokens together, and at most {most:,} "
             "are read for one request: explain fewer texts at once",
         )
-    return [
-        await _explained(answer.classifier, text, answer.logits[row : row + 1]) for row, text in enumerate(texts)
-    ]
+    return [await _explained(answer.classifier, text, answer.logits[row : row + 1]) for row, text in enumerate(texts)]
 
 
 def _most_tokens(classifier: Classifier, texts: Sequence[str]) -> int:

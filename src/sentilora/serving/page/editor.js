@@ -25,6 +25,7 @@ export class Editor {
 
   set text(text) {
     this.#area.value = text;
+    this.#area.parentElement.scrollTop = 0;
     this.#area.dispatchEvent(new Event("input", { bubbles: true }));
   }
 

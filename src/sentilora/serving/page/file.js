@@ -1,13 +1,11 @@
-// The part of the page that scores a file: drop it, watch it, look at the result, take it away.
+// The part of the page that scores a file: drop it, watch it, stop it, go on.
 
-import { percent } from "./answer.js";
 import { limits } from "./api.js";
-import { draw } from "./chart.js";
-import { byId, element } from "./dom.js";
+import { byId } from "./dom.js";
+import { Result } from "./result.js";
 import { Scoring } from "./scoring.js";
 import { readTable, textColumn } from "./table.js";
 
-const CLOSEST = 5; // rows that are shown
 const REDRAW = 500; // ms
 
 const number = (count) => count.toLocaleString("en");
@@ -17,9 +15,8 @@ export class FileCard {
   #table = null;
   #scoring = null; // of the table's texts by the adapter, when it has begun
   #stop = null; // ends the work under way
-  #url = "";
   #adapter;
-  #onRow;
+  #result;
 
   /**
    * @param {function} adapter Gives the adapter that is chosen.
@@ -27,7 +24,7 @@ export class FileCard {
    */
   constructor(adapter, onRow) {
     this.#adapter = adapter;
-    this.#onRow = onRow;
+    this.#result = new Result(onRow);
     byId("file").addEventListener("change", ({ target }) => {
       if (target.files.length) this.open(target.files[0]);
       target.value = ""; // so that the same file can be chosen again
@@ -38,7 +35,6 @@ export class FileCard {
       else this.#score();
     });
     byId("column").addEventListener("change", () => this.forget());
-    new ResizeObserver(() => this.#drawChart()).observe(byId("result"));
     this.#takeDrops();
   }
 
@@ -66,41 +62,44 @@ export class FileCard {
     this.#stop?.abort();
     this.#stop = null;
     this.#scoring = null;
-    for (const id of ["progress", "download", "result"]) byId(id).hidden = true;
+    this.#result.hide();
+    byId("progress").hidden = true;
     this.#say("");
-    this.#fail("");
     this.#nameButton();
   }
 
   async #score() {
     const stop = new AbortController();
     this.#stop = stop;
-    this.#fail("");
     this.#say("");
     this.#nameButton();
     let error = null;
     try {
-      const texts = this.#table.texts(Number(byId("column").value));
-      const bounds = await limits();
-      if (this.#stop !== stop) return;
-      this.#scoring ??= new Scoring(texts, this.#adapter(), bounds);
-      await this.#scoring.run({
-        signal: stop.signal,
-        onProgress: this.#progress(),
-        onWait: () => (byId("progress-text").textContent = "The server is busy: waiting for it."),
-      });
+      await this.#run(stop.signal);
     } catch (caught) {
       error = caught;
     }
     if (this.#stop !== stop) return; // it was forgotten meanwhile
     this.#stop = null;
     byId("progress").hidden = true;
-    if (this.#scoring?.done) this.#show();
+    if (this.#scoring?.done) this.#result.show(this.#table, this.#scoring);
     if (error === null) this.#say(this.#summary());
     else if (error.name === "AbortError") this.#say("Stopped.");
     else this.#fail(error.message);
     if (error?.status === 401) window.dispatchEvent(new Event("key-wanted"));
     this.#nameButton();
+  }
+
+  async #run(signal) {
+    const bounds = await limits();
+    signal.throwIfAborted();
+    const texts = this.#table.texts(Number(byId("column").value));
+    this.#scoring ??= new Scoring(texts, this.#adapter(), bounds);
+    await this.#scoring.run({
+      signal,
+      onProgress: this.#progress(),
+      onWait: () => (byId("progress-text").textContent = "The server is busy: waiting for it."),
+    });
   }
 
   #progress() {
@@ -109,70 +108,45 @@ export class FileCard {
     let drawn = -Infinity;
     const progress = () => {
       const now = performance.now();
-      const left = ((now - started) / 1000 / (scoring.done - before)) * (total - scoring.done);
+      const left = ((now - started) / (scoring.done - before)) * (total - scoring.done);
+      const told = now - started > 2000 && left > 0 ? `, ${duration(left / 1000)} left` : "";
+      byId("progress-text").textContent = `${number(scoring.done)} of ${number(total)} texts${told}`;
       byId("bar").max = total;
       byId("bar").value = scoring.done;
-      byId("progress-text").textContent =
-        `${number(scoring.done)} of ${number(total)} texts` + (now - started > 2000 && left > 0 ? `, ${duration(left)} left` : "");
       if (now - drawn > REDRAW) {
-        this.#drawChart();
+        this.#result.draw(scoring);
         drawn = now;
       }
     };
-    byId("progress").hidden = byId("result").hidden = false;
+    byId("progress").hidden = false;
     progress();
     return progress;
   }
 
-  #show() {
-    this.#drawChart();
-    byId("result").hidden = false;
-    const items = this.#scoring.closest(CLOSEST).map(([text, { label, confidence }]) => {
-      const button = element("button", { type: "button", title: "Look at it above" }, text.replace(/\s+/g, " ").slice(0, 200));
-      button.addEventListener("click", () => this.#onRow(text));
-      return element("li", {}, button, element("span", { className: "soft" }, `${label}, ${percent(confidence)}`));
-    });
-    byId("closest").replaceChildren(...items);
-    const values = this.#scoring.predictions.map((answer) =>
-      answer ? [answer.label, answer.p_positive, answer.confidence, answer.truncated] : [null, null, null, null],
-    );
-    URL.revokeObjectURL(this.#url);
-    this.#url = URL.createObjectURL(new Blob([this.#table.write(values)], { type: "text/plain;charset=utf-8" }));
-    const link = byId("download");
-    link.href = this.#url;
-    link.download = `${this.#table.name.replace(/\.[^.]*$/, "")}-scored.${this.#table.ending}`;
-    link.textContent = `Download ${link.download}`;
-    link.hidden = false;
-  }
-
   #summary() {
     const scored = this.#scoring.predictions.filter(Boolean).length;
-    const refused = this.#scoring.refusals.filter(Boolean);
-    const blank = this.#table.rows - scored - refused.length;
+    const refusals = this.#scoring.refusals.filter(Boolean);
+    const blank = this.#table.rows - scored - refusals.length;
     const parts = [
       `${rows(scored)} scored`,
       blank > 0 && `${number(blank)} without a text`,
-      refused.length > 0 && `${number(refused.length)} refused: ${refused[0]}`,
+      refusals.length > 0 && `${number(refusals.length)} refused: ${refusals[0].replace(/\.$/, "")}`,
     ];
-    return `${parts.filter(Boolean).join(", ").replace(/\.$/, "")}.`;
-  }
-
-  #drawChart() {
-    if (!this.#scoring || byId("result").hidden) return;
-    draw(byId("chart"), this.#scoring.predictions.filter(Boolean), this.#scoring.adapter);
+    return `${parts.filter(Boolean).join(", ")}.`;
   }
 
   #nameButton() {
     byId("score").textContent = this.#stop ? "Stop" : this.#scoring ? "Go on" : "Score";
     byId("score").hidden = !this.#stop && (this.#scoring?.finished ?? false);
-    byId("column").disabled = this.#stop !== null;
   }
 
   #say(message) {
     byId("file-status").textContent = message;
+    byId("file-error").textContent = "";
   }
 
   #fail(message) {
+    byId("file-status").textContent = "";
     byId("file-error").textContent = message;
   }
 

@@ -56,7 +56,7 @@ export class Scoring {
       try {
         while (waiting.length) {
           await this.#read(waiting.shift(), { signal, onWait });
-          onProgress();
+          if (!signal.aborted) onProgress();
         }
       } finally {
         waiting.length = 0; // where one fails, the others stop too

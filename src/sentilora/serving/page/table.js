@@ -18,7 +18,7 @@ export async function readTable(file) {
   if (file.size > MOST_BYTES) throw new Error(`${file.name} is larger than 100 MB: use sentilora score.`);
   const text = decoded(new Uint8Array(await file.arrayBuffer()), file.name);
   const json = /\.(jsonl|ndjson|json)$/i.test(file.name);
-  const table = json ? new JsonLines(text) : new Delimited(text);
+  const table = json ? new JsonLines(text) : new Delimited(text, /\.tsv$/i.test(file.name) ? "\t" : delimiterOf(text));
   if (!table.rows) throw new Error(`${file.name} holds no rows.`);
   table.name = file.name;
   table.answerColumns = ANSWERS.map((name) => freeName(name, table.columns));
@@ -38,9 +38,9 @@ class Delimited {
   #cells;
   #delimiter;
 
-  constructor(text) {
-    this.#delimiter = delimiterOf(text);
-    const [header = [], ...rows] = recordsOf(text, this.#delimiter);
+  constructor(text, delimiter) {
+    this.#delimiter = delimiter || ",";
+    const [header = [], ...rows] = recordsOf(text, delimiter);
     const long = rows.findIndex((cells) => cells.length > header.length);
     if (long >= 0) {
       throw new Error(`Row ${long + 1} has ${rows[long].length} cells, and the header ${header.length}: is a quote missing?`);
@@ -108,10 +108,12 @@ function decoded(bytes, name) {
   }
 }
 
+/** What parts the cells of the header; nothing where it is one cell, whose texts may then hold commas. */
 function delimiterOf(text) {
   const header = /^(?:"(?:[^"]|"")*"|[^"\r\n])*/.exec(text.slice(0, 10_000))[0].replace(/"(?:[^"]|"")*"/g, "");
   const counts = DELIMITERS.map((delimiter) => header.split(delimiter).length);
-  return DELIMITERS[counts.indexOf(Math.max(...counts))];
+  const most = Math.max(...counts);
+  return most > 1 ? DELIMITERS[counts.indexOf(most)] : "";
 }
 
 /** The cells of each line that is not blank; quoted cells may hold delimiters, line breaks and doubled quotes. */
@@ -131,9 +133,9 @@ function recordsOf(text, delimiter) {
     const next = stop.exec(text)?.index ?? text.length;
     cells.push(cell + text.slice(at, next));
     at = next + 1;
-    if (text[next] === delimiter) continue;
+    if (text[next] === delimiter && delimiter) continue;
     if (text[next] === "\r" && text[at] === "\n") at += 1;
-    if (cells.some((each) => each !== "")) records.push(cells);
+    if (cells.length > 1 || cells[0] !== "") records.push(cells);
     cells = [];
   }
   return records;
