@@ -24,6 +24,12 @@ pytestmark = pytest.mark.browser
 GOOD = "A gorgeous, moving film 👍🏽, if a little long."
 BAD = "It froze on day two, and support never answered."
 
+WATCH_PROGRESS = """() => {
+    const line = document.getElementById("progress-text");
+    window.told = [];
+    new MutationObserver(() => window.told.push(line.textContent.split(", ")[0])).observe(line, { childList: true });
+}"""
+
 
 @pytest.fixture(scope="module")
 def url(bundle: Path) -> Iterator[str]:
@@ -48,9 +54,14 @@ def tiny(bundle: Path) -> Iterator[sentilora.Classifier]:
 def test_a_dropped_csv_is_scored_and_taken_away(page: Any, tiny: sentilora.Classifier, reviews: LabelledTexts) -> None:
     texts = [*reviews.texts[:300], 'Quotes "inside", commas;\r\nand\nlines', "", "  ", reviews.texts[0]]
     rows = [[str(number), text, 'kept "as is"'] for number, text in enumerate(texts)]
+    page.evaluate(WATCH_PROGRESS)
     drop(page, "my reviews.csv", b"\xef\xbb\xbf" + as_csv([["id", "Review-Text", "sentiment"], *rows]))
-    page.wait_for_selector("#progress:visible")
-    answered = rows_of(scored(page))
+    result = scored(page)
+    assert result[:3] == b"\xef\xbb\xbf"  # by which Excel knows UTF-8
+    answered = rows_of(result)
+    told = page.evaluate("window.told")
+    assert (told[0], told[-1]) == ("0 of 301 texts", "301 of 301 texts")  # one is there twice
+    assert len(told) > 5
     assert page.inner_text("#file-name") == "my reviews.csv, 304 rows"
     assert page.inner_text("#file-status") == "302 rows scored, 2 without a text."
     assert page.inner_text("#download") == "Download my reviews-scored.csv"

@@ -35,7 +35,8 @@ export class Result {
     byId("outcome").hidden = false;
     byId("closest").replaceChildren(...scoring.closest(CLOSEST).map((answer) => this.#row(...answer)));
     URL.revokeObjectURL(this.#url);
-    this.#url = URL.createObjectURL(new Blob([table.write(scoring.predictions.map(valuesOf))], { type: "text/plain" }));
+    const parts = [table.mark, table.write(scoring.predictions.map(valuesOf))];
+    this.#url = URL.createObjectURL(new Blob(parts, { type: "text/plain" }));
     const link = byId("download");
     link.href = this.#url;
     link.download = `${table.name.replace(/\.[^.]*$/, "")}-scored.${table.ending}`;

@@ -8,6 +8,8 @@ export const TEXT_NAMES = [
 export const ANSWERS = ["sentiment", "p_positive", "confidence", "truncated"];
 
 const DELIMITERS = [",", ";", "\t", "|"];
+// How a file begins that says how it is encoded.
+const MARKS = { "utf-8": [0xef, 0xbb, 0xbf], "utf-16le": [0xff, 0xfe], "utf-16be": [0xfe, 0xff] };
 const MOST_BYTES = 100_000_000;
 
 /** The table in a file that a person dropped. Throws an Error whose message is for that person. */
@@ -16,11 +18,14 @@ export async function readTable(file) {
     throw new Error(`${file.name} cannot be read here: save it as CSV, or use sentilora score.`);
   }
   if (file.size > MOST_BYTES) throw new Error(`${file.name} is larger than 100 MB: use sentilora score.`);
-  const text = decoded(new Uint8Array(await file.arrayBuffer()), file.name);
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  const encoding = Object.keys(MARKS).find((name) => MARKS[name].every((byte, at) => byte === bytes[at]));
+  const text = decoded(bytes, encoding ?? "utf-8", file.name);
   const json = /\.(jsonl|ndjson|json)$/i.test(file.name);
   const table = json ? new JsonLines(text) : new Delimited(text, /\.tsv$/i.test(file.name) ? "\t" : delimiterOf(text));
   if (!table.rows) throw new Error(`${file.name} holds no rows.`);
   table.name = file.name;
+  table.mark = encoding ? "\ufeff" : ""; // by which Excel knows UTF-8
   table.answerColumns = ANSWERS.map((name) => freeName(name, table.columns));
   return table;
 }
@@ -98,11 +103,9 @@ class JsonLines {
   }
 }
 
-function decoded(bytes, name) {
-  const [first, second] = bytes;
-  const utf16 = (first === 0xff && second === 0xfe && "utf-16le") || (first === 0xfe && second === 0xff && "utf-16be");
+function decoded(bytes, encoding, name) {
   try {
-    return new TextDecoder(utf16 || "utf-8", { fatal: true }).decode(bytes);
+    return new TextDecoder(encoding, { fatal: true }).decode(bytes);
   } catch {
     throw new Error(`${name} is not UTF-8 text: save it as CSV UTF-8.`);
   }
