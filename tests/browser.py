@@ -66,7 +66,7 @@ def browsing(chromium: Any, url: str, expected: str = "", **options: Any) -> Ite
 def write(page: Any, text: str) -> None:
     """Type or paste a text and wait until its words are coloured."""
     page.fill("#text", text)
-    page.wait_for_selector(".answer:not(.waiting) .words li")
+    page.wait_for_selector("#answers[aria-busy=false] .words li")
 
 
 def drop(page: Any, name: str, content: bytes) -> None:
@@ -111,4 +111,4 @@ def rows_of(content: bytes) -> list[dict[str, str]]:
 
 def share(value: float) -> str:
     """As the page writes it."""
-    return f"{value * 100:.1f} %"
+    return f"{value * 100:.1f}\u00a0%"

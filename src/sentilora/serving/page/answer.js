@@ -7,8 +7,12 @@ import { pieces, shortened, strongest, TONES, wordsOf } from "./words.js";
 const SHOWN_WORDS = 6;
 const SYMBOLS = { positive: "\u25b2", negative: "\u25bc", uncertain: "\u25c6" };
 
-/** How sure, for people. */
-export const percent = (share) => `${(share * 100).toFixed(1)} %`;
+/** A share for people; what is nearly everything or nothing is not called that. */
+export function percent(share) {
+  if (share < 1 && share >= 0.9995) return "> 99.9\u00a0%";
+  if (share > 0 && share < 0.0005) return "< 0.1\u00a0%";
+  return `${(share * 100).toFixed(1)}\u00a0%`;
+}
 
 /** The colour of a label. */
 export function toneOf(label) {
@@ -27,18 +31,23 @@ export class Panel {
 
   clear() {
     this.words = [];
+    this.element.classList.remove("waiting");
     this.element.replaceChildren(element("p", { className: "soft" }, "Type or paste, and pause."));
   }
 
-  /** Show the answer as soon as it is there, and then its words. Returns the answer in a few words. */
+  /** Show the answer as soon as it is there, and then its words. Returns it in a few words; of a blank text, none. */
   async read(text, signal, inPlace) {
+    if (!text.trim()) {
+      this.clear();
+      return "";
+    }
     this.element.classList.add("waiting");
     const onWait = () => this.#say("The server is busy: trying again.");
     try {
       const [prediction] = await predict([text], this.adapter.name, { signal, onWait });
       this.#show(prediction);
       this.element.classList.remove("waiting");
-      await this.#explain(text, signal, inPlace);
+      await this.#explain(text, { signal, onWait }, inPlace);
       return `${this.adapter.name}: ${prediction.label}, ${percent(prediction.confidence)}`;
     } catch (error) {
       if (error.name === "AbortError") throw error;
@@ -50,9 +59,10 @@ export class Panel {
     }
   }
 
-  async #explain(text, signal, inPlace) {
+  async #explain(text, options, inPlace) {
     try {
-      const [{ explanation, p_positive }] = await predict([text], this.adapter.name, { explain: true, signal });
+      const [{ explanation, p_positive }] = await predict([text], this.adapter.name, { explain: true, ...options });
+      this.#say(this.remarks);
       this.words = wordsOf(text, explanation, p_positive !== null);
       this.element.querySelector(".words").replaceChildren(...this.#reasons());
       if (!inPlace) this.element.append(element("p", { className: "copy" }, ...pieces(text, this.words)));
@@ -70,6 +80,7 @@ export class Panel {
       tone === "uncertain" && `Too close to call: this server answers from ${percent(this.adapter.answers_from)} on.`,
       truncated && "Too long to be read whole: a part was left out.",
     ];
+    this.remarks = remarks.filter(Boolean).join(" ");
     this.element.replaceChildren(
       element("p", { className: "name" }, this.adapter.name),
       element(
@@ -79,8 +90,8 @@ export class Panel {
         element("strong", {}, label),
         element("span", { className: "sure" }, sureness(label, confidence, probabilities)),
       ),
-      p_positive === null ? bars(probabilities) : gauge(p_positive, this.adapter.answers_from),
-      element("p", { className: "remark" }, remarks.filter(Boolean).join(" ")),
+      isSentiment(this.adapter, p_positive) ? gauge(p_positive, this.adapter.answers_from) : bars(probabilities),
+      element("p", { className: "remark" }, this.remarks),
       element("ul", { className: "words" }),
     );
   }
@@ -101,6 +112,9 @@ export class Panel {
     remark.textContent = message;
   }
 }
+
+/** Whether an answer lies between negative and positive, and nothing else. */
+export const isSentiment = (adapter, positive) => positive !== null && adapter.labels.length === 2;
 
 function sureness(label, confidence, probabilities) {
   if (label in probabilities) return `${percent(confidence)} sure`;

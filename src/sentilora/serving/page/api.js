@@ -29,6 +29,7 @@ async function ask(path, { body, signal, onWait } = {}) {
   for (;;) {
     const response = await request(path, body, signal);
     const answer = await response.json().catch(() => ({}));
+    signal?.throwIfAborted();
     if (response.ok) return answer;
     if (response.status !== 429) throw new Refusal(response.status, reason(response, answer));
     onWait?.();

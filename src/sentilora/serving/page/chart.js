@@ -1,6 +1,6 @@
 // The answers to a file in one picture: how many of each label, and how they spread from negative to positive.
 
-import { percent, toneOf } from "./answer.js";
+import { isSentiment, percent, toneOf } from "./answer.js";
 import { element, svg } from "./dom.js";
 
 const BINS = 20;
@@ -10,7 +10,7 @@ const BELOW = 22; // for the axis
 /** Draw predictions into a figure as wide as it is. */
 export function draw(figure, predictions, adapter) {
   const counts = countsOf(predictions, adapter);
-  const spread = predictions.some(({ p_positive }) => p_positive !== null)
+  const spread = predictions.some(({ p_positive }) => isSentiment(adapter, p_positive))
     ? [histogram(predictions, adapter.answers_from, figure.clientWidth)]
     : [];
   figure.replaceChildren(tiles(counts, predictions.length), shares(counts, predictions.length), ...spread);

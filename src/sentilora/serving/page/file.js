@@ -136,8 +136,11 @@ export class FileCard {
   }
 
   #nameButton() {
-    byId("score").textContent = this.#stop ? "Stop" : this.#scoring ? "Go on" : "Score";
-    byId("score").hidden = !this.#stop && (this.#scoring?.finished ?? false);
+    const button = byId("score");
+    const finished = !this.#stop && (this.#scoring?.finished ?? false);
+    if (finished && document.activeElement === button) byId("download").focus(); // which comes in its place
+    button.textContent = this.#stop ? "Stop" : this.#scoring ? "Go on" : "Score";
+    button.hidden = finished;
   }
 
   #say(message) {

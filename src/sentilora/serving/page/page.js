@@ -50,20 +50,17 @@ function choose() {
 async function read() {
   clearTimeout(timer);
   reading?.abort();
+  if (!panels.length) return begin(); // the server was away, or asked for a key
   const { text } = editor;
   const alone = panels.length === 1;
-  if (!text.trim() || !panels.length) {
-    panels.forEach((panel) => panel.clear());
-    editor.colour([]);
-    byId("status").textContent = "";
-    return;
-  }
+  byId("answers").ariaBusy = "true";
   reading = new AbortController();
   const { signal } = reading;
   try {
     const said = await Promise.all(panels.map((panel) => panel.read(text, signal, alone)));
     editor.colour(alone ? panels[0].words : []);
-    byId("status").textContent = said.join("; ");
+    byId("status").textContent = said.filter(Boolean).join("; ");
+    byId("answers").ariaBusy = "false";
   } catch (error) {
     if (error.status === 401) askForKey();
     else if (error.name !== "AbortError") throw error;
@@ -80,11 +77,14 @@ function look(text) {
 }
 
 function askForKey() {
-  byId("key-form").hidden = false;
-  byId("key").focus();
+  if (byId("key-form").hidden) {
+    byId("key-form").hidden = false;
+    byId("key").focus();
+  }
 }
 
 byId("text").addEventListener("input", () => {
+  byId("answers").ariaBusy = "true"; // what is shown is of the text before
   clearTimeout(timer);
   timer = setTimeout(read, PAUSE);
 });

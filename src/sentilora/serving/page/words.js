@@ -59,8 +59,9 @@ export const TONES = {
 };
 
 function toneOf(favours, label, knowsSentiment) {
-  if (!knowsSentiment) return favours ? "favours" : "opposes";
-  return favours === (label.toLowerCase() === "positive") ? "positive" : "negative";
+  const folded = label.toLowerCase();
+  if (!knowsSentiment || !["negative", "positive"].includes(folded)) return favours ? "favours" : "opposes";
+  return favours === (folded === "positive") ? "positive" : "negative";
 }
 
 // The server counts code points, JavaScript UTF-16 units.
