@@ -211,7 +211,7 @@ def test_it_fits_a_phone(chromium: Any, url: str, reviews: LabelledTexts) -> Non
     with browsing(chromium, url, viewport=PHONE, has_touch=True, is_mobile=True) as page:
         choose(page, "tiny", "stars")
         write(page, f"{GOOD} {'w' * 90}")
-            long = "column-" * 20
+        long = "column-" * 20
         drop(page, f"{'name' * 20}.csv", as_csv([[long, "text"], *([long, text] for text in reviews.texts[:40])]))
         scored(page)
         assert page.evaluate("document.scrollingElement.scrollWidth") == PHONE["width"]
