@@ -17,7 +17,7 @@ from browser import as_csv, browsing, chromium, drop, rows_of, scored, served, s
 from sentilora.inference.bundle import Bundle
 from sentilora.tables import LabelledTexts
 from sentilora.tables.columns import TEXT_NAMES
-from test_serving import SETTINGS, serving
+from test_serving import SETTINGS, busy, serving
 
 pytestmark = pytest.mark.browser
 
@@ -139,17 +139,17 @@ def test_what_is_wrong_with_a_file_is_one_line(page: Any, name: str, content: by
 
 
 def test_a_busy_server_is_waited_for_and_a_text_it_refuses_is_told_apart(
-    chromium: Any,
-    bundle: Path,
-    tiny: sentilora.Classifier,
+    chromium: Any, bundle: Path, tiny: sentilora.Classifier
 ) -> None:
-    full = Bundle.open(bundle, threads=1, capacity=512)
-    settings = replace(SETTINGS, max_texts=4, max_characters=1000, queue_tokens=512)
-    texts = [f"{GOOD} {number}" for number in range(60)] + ["too long " * 200]
+    full = Bundle.open(bundle, threads=1, capacity=100)  # tokens; room for one batch of four texts
+    settings = replace(SETTINGS, max_texts=4, max_characters=1000)
+    texts = [f"{GOOD} {number}" for number in range(30)] + ["too long " * 200]
     with serving(full, settings) as client, browsing(chromium, str(client.base_url), "status of 4") as page:
-        drop(page, "a.csv", as_csv([["text"], *([text] for text in texts)]))
+        with busy(full):
+            drop(page, "a.csv", as_csv([["text"], *([text] for text in texts)]))
+            page.wait_for_selector("text=The server is busy: waiting for it.")
         rows = rows_of(scored(page))
-        assert "60 rows scored, 1 refused: Text 1 of 1 has 1,800 characters" in page.inner_text("#file-status")
+        assert "30 rows scored, 1 refused: Text 1 of 1 has 1,800 characters" in page.inner_text("#file-status")
     full.scheduler.close()
     assert [row["sentiment"] for row in rows] == [*(tiny(text).label for text in texts[:-1]), ""]
 
