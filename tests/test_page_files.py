@@ -164,16 +164,16 @@ def test_a_job_can_be_stopped_and_go_on(page: Any, reviews: LabelledTexts) -> No
 
     page.route("**/v1/predict", answer_the_first_two)
     drop(page, "a.csv", as_csv([["text"], *([text] for text in reviews.texts[:200])]))
-    page.wait_for_function("document.getElementById('bar').value === 64")
+    page.wait_for_function("document.getElementById('bar').value === 32")
     page.click("#score:has-text('Stop')")
     page.wait_for_selector("text=Stopped.")
     sentiments = [row["sentiment"] for row in rows_of(taken(page))]
-    assert (len(sentiments), sum(map(bool, sentiments))) == (200, 64)
+    assert (len(sentiments), sum(map(bool, sentiments))) == (200, 32)
     page.unroute("**/v1/predict")
     page.click("#score:has-text('Go on')")
     finished = [row["sentiment"] for row in rows_of(scored(page))]
     assert all(finished)
-    assert finished[:64] == sentiments[:64]
+    assert finished[:32] == sentiments[:32]
 
 
 def test_the_page_knows_the_same_column_names_as_the_command(page: Any) -> None:

@@ -2,7 +2,7 @@
 
 import { predict } from "./api.js";
 
-const TEXTS = 32; // of a batch: about a second's work, so that progress moves
+const TEXTS = 16; // of a batch: others are answered in between, and progress moves
 const AT_ONCE = 2; // batches under way
 
 export class Scoring {
