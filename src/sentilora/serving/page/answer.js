@@ -5,7 +5,8 @@ import { element } from "./dom.js";
 import { pieces, shortened, strongest, TONES, wordsOf } from "./words.js";
 
 const SHOWN_WORDS = 6;
-const SYMBOLS = { positive: "\u25b2", negative: "\u25bc", uncertain: "\u25c6" };
+const SYMBOLS = { positive: "\u25b2", negative: "\u25bc", uncertain: "\u25c6", favours: "+", opposes: "\u2212" };
+const LABELS = ["positive", "negative", "uncertain"];
 
 /** A share for people; what is nearly everything or nothing is not called that. */
 export function percent(share) {
@@ -17,7 +18,7 @@ export function percent(share) {
 /** The colour of a label. */
 export function toneOf(label) {
   const folded = label.toLowerCase();
-  return folded in SYMBOLS ? folded : "other";
+  return LABELS.includes(folded) ? folded : "other";
 }
 
 export class Panel {
@@ -65,7 +66,7 @@ export class Panel {
       this.#say(this.remarks);
       this.words = wordsOf(text, explanation, p_positive !== null);
       this.element.querySelector(".words").replaceChildren(...this.#reasons());
-      if (!inPlace) this.element.append(element("p", { className: "copy" }, ...pieces(text, this.words)));
+      if (!inPlace) this.element.querySelector(".words").before(copy(text, this.words));
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       this.words = [];
@@ -101,8 +102,11 @@ export class Panel {
       element(
         "li",
         { className: `${word.tone} level-${word.level}`, title: word.text },
+        element("span", { ariaHidden: "true" }, SYMBOLS[word.tone]),
+        " ",
         element("span", { className: "word" }, shortened(word.text)),
-        ` ${word.effect.toFixed(2)} ${TONES[word.tone]}`,
+        ` ${word.effect.toFixed(2)}`,
+        element("span", { className: "unseen" }, ` ${TONES[word.tone]}`),
       ),
     );
   }
@@ -121,6 +125,8 @@ function sureness(label, confidence, probabilities) {
   const [likeliest] = Object.entries(probabilities).sort((one, other) => other[1] - one[1])[0];
   return `leans ${likeliest}, ${percent(confidence)}`;
 }
+
+const copy = (text, words) => element("p", { className: "copy" }, ...pieces(text, words));
 
 /** From negative on the left to positive on the right, the band of no answer in the middle. */
 function gauge(positive, answersFrom) {

@@ -84,6 +84,7 @@ function askForKey() {
 }
 
 byId("text").addEventListener("input", () => {
+  byId("examples").hidden = editor.text !== "";
   byId("answers").ariaBusy = "true"; // what is shown is of the text before
   clearTimeout(timer);
   timer = setTimeout(read, PAUSE);
