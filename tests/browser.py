@@ -47,20 +47,19 @@ def served(bundle: Path) -> Iterator[str]:
 @contextlib.contextmanager
 def browsing(chromium: Any, url: str, expected: str = "", **options: Any) -> Iterator[Any]:
     """A page in a fresh profile, which must say nothing but `expected` on its console and ask no other host."""
-    context = chromium.new_context(**options)
-    page = context.new_page()
-    page.set_default_timeout(20_000)
     said: list[str] = []
     asked: list[str] = []
-    page.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("request", lambda request: asked.append(request.url))
-    page.goto(url)
-    page.wait_for_selector(".answer, #key-form:visible")
-    yield page
+    with contextlib.closing(chromium.new_context(**options)) as context:
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(url)
+        page.wait_for_selector(".answer, #key-form:visible")
+        yield page
     assert [each for each in said if not (expected and expected in each)] == []
     assert [each for each in asked if not each.startswith((url, "data:", "blob:"))] == []
-    context.close()
 
 
 def write(page: Any, text: str) -> None:
@@ -86,7 +85,7 @@ def drop(page: Any, name: str, content: bytes) -> None:
 
 def scored(page: Any) -> bytes:
     """The result of a file, when all of it is there."""
-    page.wait_for_function("document.getElementById('file-status').textContent.includes('scored')")
+    page.wait_for_selector("#file-status:has-text('scored')")
     return taken(page)
 
 

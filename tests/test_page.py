@@ -129,7 +129,7 @@ def test_only_the_newest_answer_counts(page: Any, tiny: sentilora.Classifier) ->
 
     page.route("**/v1/predict", hold_the_first)
     page.fill("#text", GOOD)
-    page.wait_for_function("document.querySelector('.answer.waiting')")
+    page.wait_for_selector(".answer.waiting")
     write(page, BAD)
     with contextlib.suppress(sync_api.Error):  # the page has given it up
         held[0].continue_()

@@ -164,7 +164,7 @@ def test_a_job_can_be_stopped_and_go_on(page: Any, reviews: LabelledTexts) -> No
 
     page.route("**/v1/predict", answer_the_first_two)
     drop(page, "a.csv", as_csv([["text"], *([text] for text in reviews.texts[:200])]))
-    page.wait_for_function("document.getElementById('bar').value === 32")
+    page.wait_for_selector("#progress-text:has-text('32 of 200 texts')")
     page.click("#score:has-text('Stop')")
     page.wait_for_selector("text=Stopped.")
     sentiments = [row["sentiment"] for row in rows_of(taken(page))]

@@ -71,7 +71,7 @@ function histogram(predictions, answersFrom, width) {
     svg("line", { x1: 0, x2: width, y1: HEIGHT + 0.5, y2: HEIGHT + 0.5 }),
     label(tallest * step + beside, 12, anchor, highest.toLocaleString("en")),
     label(0, HEIGHT + 17, "start", "surely negative"),
-    label(width / 2, HEIGHT + 17, "middle", "could be either"),
+    ...(width > 400 ? [label(width / 2, HEIGHT + 17, "middle", "could be either")] : []),
     label(width, HEIGHT + 17, "end", "surely positive"),
   );
   return picture;
