@@ -18,7 +18,7 @@ export function draw(figure, predictions, adapter) {
 
 function countsOf(predictions, adapter) {
   const labels = [...adapter.labels];
-  if (adapter.answers_from !== null) labels.splice(Math.ceil(labels.length / 2), 0, "uncertain");
+  if (adapter.answers_from > 1 / labels.length) labels.splice(Math.ceil(labels.length / 2), 0, "uncertain");
   const counts = new Map(labels.map((label) => [label, 0]));
   for (const { label } of predictions) counts.set(label, (counts.get(label) ?? 0) + 1);
   return [...counts];
