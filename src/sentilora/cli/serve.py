@@ -8,6 +8,7 @@ from typing import Any, Optional
 
 import click
 
+from sentilora.cli.options import precision_option
 from sentilora.errors import MissingExtraError
 
 
@@ -62,6 +63,7 @@ from sentilora.errors import MissingExtraError
 @click.option(
     "--max-body", type=click.IntRange(1), default=2_000_000, show_default=True, help="Most bytes of a request."
 )
+@precision_option
 @click.option(
     "--cors-origin",
     "cors_origins",
@@ -69,12 +71,19 @@ from sentilora.errors import MissingExtraError
     multiple=True,
     help="A web page elsewhere, such as https://example.org, that may call the API from a browser.",
 )
-def serve(bundles: Sequence[Path], host: str, port: int, threads: Optional[int], **settings: Any) -> None:
+def serve(
+    bundles: Sequence[Path],
+    host: str,
+    port: int,
+    threads: Optional[int],
+    precision: Optional[float],
+    **settings: Any,
+) -> None:
     """Answer over HTTP with the bundles' adapters, and show a page at / to try them.
 
     Speaks the dialects of text-embeddings-inference (/predict), vLLM (/classify), SGLang (/v1/classify) and the Hub's
-    clients (/), and its own (/v1/predict). Logs one JSON object a line, without texts. SIGTERM answers what was
-    accepted, then ends.
+    clients (/), and its own (/v1/predict), where alone an answer may be `uncertain`. Logs one JSON object a line,
+    without texts. SIGTERM answers what was accepted, then ends.
 
     \b
     sentilora serve bundles/reviews --port 8000
@@ -91,5 +100,6 @@ def serve(bundles: Sequence[Path], host: str, port: int, threads: Optional[int],
         host,
         port,
         threads=threads,
+        precision=precision,
         on_start=lambda address: click.echo(f"serving at {address}"),
     )

@@ -19,6 +19,7 @@ from sentilora.artifacts import (
     GRAPH,
     MANIFEST,
     TOKENIZER,
+    AbstentionPoint,
     Manifest,
     PathLike,
     cache_folder,
@@ -26,6 +27,7 @@ from sentilora.artifacts import (
     read_manifest,
 )
 from sentilora.errors import ModelError
+from sentilora.inference.abstention import point_for
 from sentilora.inference.classifier import Classifier
 from sentilora.inference.onnx import Graph, OnnxPredictor
 from sentilora.inference.scheduler import Scheduler
@@ -45,19 +47,27 @@ class Bundle:
         path: The folder.
         manifest: What it says of itself.
         graph: Shared by all classifiers.
+        precision: Wanted of every adapter; None answers every text.
         classifiers: By the adapter's name; a merged bundle has one, named after its folder. A new dictionary appears
             with each change, so that one taken before stays as it was.
     """
 
-    def __init__(self, path: Path, manifest: Manifest, graph: Graph) -> None:
+    def __init__(self, path: Path, manifest: Manifest, graph: Graph, precision: Optional[float] = None) -> None:
         self.path = path
         self.manifest = manifest
         self.graph = graph
+        self.precision = precision
         self.classifiers: dict[str, Classifier] = {}
 
     @classmethod
     def open(
-        cls, path: PathLike, *, threads: Optional[int] = None, capacity: Optional[int] = None, spin: bool = True
+        cls,
+        path: PathLike,
+        *,
+        threads: Optional[int] = None,
+        capacity: Optional[int] = None,
+        spin: bool = True,
+        precision: Optional[float] = None,
     ) -> Bundle:
         """Open the bundle at `path`, and prove once on each machine that it answers as where it was made.
 
@@ -66,15 +76,17 @@ class Bundle:
             threads: Cores to use; None takes all that the process may.
             capacity: Most tokens that may wait for a worker; None means no bound.
             spin: Whether the threads of a single text wait for one another awake; see `Graph`.
+            precision: Wanted of every adapter, see `Classifier.load`; None answers every text.
 
         Raises:
-            ModelError: There is no bundle there, a file of it is damaged, or it answers wrongly on this processor.
+            ModelError: There is no bundle there, a file of it is damaged, it answers wrongly on this processor, or no
+                confidence of an adapter reaches `precision`.
         """
         folder = open_model(path)
         if folder.kind != "bundle" or folder.manifest is None:
             raise ModelError(f"{folder.path} is no bundle: make one with sentilora export")
         manifest = folder.manifest
-        bundle = cls(folder.path, manifest, Graph(folder.path / GRAPH, threads, capacity, spin=spin))
+        bundle = cls(folder.path, manifest, Graph(folder.path / GRAPH, threads, capacity, spin=spin), precision)
         if manifest.labels:
             bundle._add(folder.path.resolve().name, folder.path, manifest)
         for adapter in sorted((folder.path / BUNDLE_ADAPTER_FOLDER).glob("*/")):
@@ -105,7 +117,8 @@ class Bundle:
         """Add an adapter, in place of one of that name.
 
         Raises:
-            ModelError: It is none, is damaged, or was made for another base, or this bundle is a merged one.
+            ModelError: It is none, is damaged, or was made for another base, no confidence of it reaches the
+                wanted precision, or this bundle is a merged one.
         """
         manifest = read_manifest(folder)
         if manifest is None or manifest.kind != "bundle-adapter":
@@ -130,9 +143,19 @@ class Bundle:
         labels = Labels(manifest.labels)
         predictor = OnnxPredictor(self.graph, inputs, len(labels))
         classifier = Classifier(predictor, encoder, labels, manifest.temperature, abstention=manifest.abstention)
+        if self.precision is not None:
+            classifier.answers_from = _answers_from(self.precision, folder, manifest)
+            classifier.notes.say(f"{name}: {classifier.answers_from}")
         _prove_once(classifier, folder, manifest)
         self.classifiers = {**self.classifiers, name: classifier}
         return classifier
+
+
+def _answers_from(precision: float, folder: Path, manifest: Manifest) -> AbstentionPoint:
+    try:
+        return point_for(precision, manifest.abstention)
+    except ModelError as error:
+        raise ModelError(f"{folder}: {error}") from None
 
 
 def _adapter_inputs(folder: Path, graph: Graph) -> dict[str, onnxruntime.OrtValue]:

@@ -51,7 +51,7 @@ class Explanation:
 
     Attributes:
         text: As it was given.
-        label: The predicted label.
+        label: The most probable label, whose answer the effects are on.
         confidence: Its probability, in [0, 1].
         margin: Of the whole text, see `Span.effect`.
         spans: Words, and phrases where there was no time for each of their words, in the order of the text.

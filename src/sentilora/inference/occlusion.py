@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from typing import Any, Callable, Optional
 
 import numpy as np
@@ -12,6 +12,8 @@ import numpy.typing as npt
 from sentilora.errors import ConfigError, ModelError
 from sentilora.inference.classifier import Classifier
 from sentilora.inference.explanation import Explanation, Span
+from sentilora.inference.predictor import Logits
+from sentilora.text import EncodedText
 
 BUDGET = 40  # forward passes, each of at most the whole text: what an explanation may cost by default
 _SMALLEST_BUDGET = 4  # the whole text, both sides of a cut, and one to spare
@@ -48,33 +50,54 @@ def explain(
         ModelError: The classifier has one label only.
         DataError: The text is longer than texts may be.
     """
+    steps = explaining(classifier, text, budget)
+    try:
+        encoded = next(steps)
+        while True:
+            encoded = steps.send(classifier.predictor.logits([each.ids for each in encoded], on_pass))
+    except StopIteration as end:
+        explanation: Explanation = end.value
+        return explanation
+
+
+def explaining(
+    classifier: Classifier, text: str, budget: int = BUDGET
+) -> Generator[list[EncodedText], Logits, Explanation]:
+    """`explain` in steps, for callers that run the model in their own way.
+
+    Yields:
+        Encoded texts, in exchange for their logits, float32 [n, labels]; first the whole text alone.
+
+    Raises:
+        ConfigError, ModelError, DataError: As `explain`.
+    """
     if budget < _SMALLEST_BUDGET:
         raise ConfigError(f"a budget of {budget} forward passes is too small: allow at least {_SMALLEST_BUDGET}")
     if len(classifier.labels) < 2:
         raise ModelError("this model has one label only: no word can change its answer")
-    prediction = classifier(text)
-    if on_pass is not None:
-        on_pass(1)
-    label = classifier.labels.names.index(prediction.label)
+    encoded = classifier.encoder.encode([text])
+    [prediction] = classifier.predictions([text], encoded, (yield encoded))
+    label = int(np.argmax(prediction.probabilities))  # the most probable one, also where the answer is `uncertain`
     margin = float(_margins(np.array([prediction.probabilities]), label)[0])
 
-    def left_out(phrases: Sequence[_Words]) -> list[Span]:
+    def left_out(phrases: Sequence[_Words]) -> Generator[list[EncodedText], Logits, list[Span]]:
+        if not phrases:
+            return []
         places = [(words[0][0], words[-1][1]) for words in phrases]
-        encoded = classifier.encoder.encode(text[:start] + text[end:] for start, end in places)
-        logits = classifier.predictor.logits([rest.ids for rest in encoded], on_pass)
+        logits = yield classifier.encoder.encode(text[:start] + text[end:] for start, end in places)
         effects = margin - _margins(classifier.probabilities(logits), label)
         return [Span(start, end, text[start:end], float(effect)) for (start, end), effect in zip(places, effects)]
 
     parts = classifier.encoder.kept(text) if prediction.truncated else [(0, len(text))]
     read, hidden = _read_and_hidden(words_of(text), parts)
     phrases = _phrases(text, read, budget - 1)
-    coarse = left_out(phrases)
+    coarse = yield from left_out(phrases)
     finer = _finer(text, phrases, coarse, budget - 1 - len(phrases))
-    fine = left_out([piece for pieces in finer.values() for piece in pieces])
+    fine = yield from left_out([piece for pieces in finer.values() for piece in pieces])
     spans = [span for number, span in enumerate(coarse) if number not in finer] + fine
     return Explanation(
         text=text,
-        label=prediction.label,
+        label=classifier.labels.names[label],
         confidence=prediction.confidence,
         margin=margin,
         spans=tuple(sorted(spans, key=lambda span: span.start)),

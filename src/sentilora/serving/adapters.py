@@ -30,6 +30,10 @@ class Adapter(BaseModel):
     labels: list[str] = Field(examples=[["negative", "positive"]])
     max_length: int = Field(description="Most tokens of a text that it reads.", examples=[256])
     default: bool = Field(description="Whether it answers requests that name no adapter.")
+    answers_from: Optional[float] = Field(
+        description="Confidence below which its label is `uncertain` in our own dialect; null where it answers always.",
+        examples=[0.83],
+    )
 
 
 class Adapters(BaseModel):
@@ -94,4 +98,5 @@ def _described(name: str, classifier: Classifier, engine: ServingEngine) -> Adap
         labels=list(classifier.labels.names),
         max_length=classifier.encoder.max_length,
         default=name == engine.default,
+        answers_from=None if classifier.answers_from is None else classifier.answers_from.confidence,
     )

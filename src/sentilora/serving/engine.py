@@ -126,7 +126,7 @@ class Engine:
                 f"the texts have {tokens:,} tokens together, and at most {self.settings.queue_tokens:,} may wait: "
                 "send fewer at once",
             )
-        logits = await _logits(classifier, encoded)
+        logits = await logits_of(classifier, encoded)
         predictions = classifier.predictions(texts, encoded, logits)
         self.metrics.count_predictions(name, predictions)
         return Answer(name, classifier, predictions, logits, tokens)
@@ -197,7 +197,12 @@ class Engine:
         return await asyncio.to_thread(classifier.encoder.encode, texts)
 
 
-async def _logits(classifier: Classifier, encoded: Sequence[EncodedText]) -> Logits:
+async def logits_of(classifier: Classifier, encoded: Sequence[EncodedText]) -> Logits:
+    """The logits, float32 [n, labels], of texts that wait in the queue, at least one; cancelling frees their places.
+
+    Raises:
+        Refused: Too much waits already, or the model failed.
+    """
     predictor = cast(OnnxPredictor, classifier.predictor)  # every bundle's is one
     futures: list[Future[Logits]] = []
     try:

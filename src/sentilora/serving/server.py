@@ -29,6 +29,7 @@ def serve(
     port: int = 8000,
     on_start: Callable[[str], None] = lambda _address: None,
     threads: Optional[int] = None,
+    precision: Optional[float] = None,
 ) -> None:
     """Serve bundles over HTTP until SIGTERM or SIGINT, then answer what was accepted.
 
@@ -39,15 +40,17 @@ def serve(
         port: 0 takes one that is free.
         on_start: Called with the server's address once it listens.
         threads: Workers of each bundle; by default one a core.
+        precision: Wanted share of right answers among those that our own dialect and the page give: a text below the
+            confidence that reached it on the validation texts is `uncertain` there. None answers every text.
 
     Raises:
-        ModelError: A folder is no sound bundle, or two adapters have one name.
+        ModelError: A folder is no sound bundle, two adapters have one name, or one cannot reach the wanted precision.
         UserError: The address is taken or is not this machine's.
     """
     with ExitStack() as stack:
         bundles = []
         for path in paths:
-            bundle = Bundle.open(path, threads=threads, capacity=settings.queue_tokens, spin=False)
+            bundle = Bundle.open(path, threads=threads, capacity=settings.queue_tokens, spin=False, precision=precision)
             stack.callback(bundle.scheduler.close)
             bundle.graph.prepare()
             bundles.append(bundle)

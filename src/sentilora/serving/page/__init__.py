@@ -6,24 +6,24 @@ from pathlib import Path
 
 from fastapi import APIRouter, Response
 
+from sentilora.serving.refusals import Reason, Refused
+
 router = APIRouter(include_in_schema=False)
 
-_FOLDER = Path(__file__).parent
+_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
+_FILES = {path.name: path for path in Path(__file__).parent.iterdir() if path.suffix in _TYPES}
+_BYTES = {name: path.read_bytes() for name, path in _FILES.items()}
 
 
 @router.get("/")
 async def page() -> Response:
     """The page itself."""
-    return Response((_FOLDER / "page.html").read_bytes(), media_type="text/html")
+    return await file("page.html")
 
 
-@router.get("/page/page.css")
-async def style() -> Response:
-    """How it looks."""
-    return Response((_FOLDER / "page.css").read_bytes(), media_type="text/css")
-
-
-@router.get("/page/page.js")
-async def script() -> Response:
-    """What it does."""
-    return Response((_FOLDER / "page.js").read_bytes(), media_type="text/javascript")
+@router.get("/page/{name}")
+async def file(name: str) -> Response:
+    """One of the files it is made of."""
+    if name not in _FILES:
+        raise Refused(Reason.UNKNOWN, "the page has no such file")
+    return Response(_BYTES[name], media_type=_TYPES[_FILES[name].suffix])

@@ -1,106 +1,102 @@
-// Asks this server for the sentiment of the text whenever typing pauses.
+// Puts the page together: the text and its answers, the adapters, the key, and the file.
+
+import { Panel } from "./answer.js";
+import { listAdapters, useKey } from "./api.js";
+import { byId, element } from "./dom.js";
+import { Editor } from "./editor.js";
+import { FileCard } from "./file.js";
 
 const PAUSE = 350; // ms
-const byId = (id) => document.getElementById(id);
-const [text, adapter, verdict, bars, remark, keyForm, key] =
-  ["text", "adapter", "verdict", "bars", "remark", "key-form", "key"].map(byId);
-const result = document.querySelector("section");
 
+const editor = new Editor(byId("text"), byId("mirror"));
+const file = new FileCard(() => chosen()[0], look);
+const [adapterChoice, otherChoice] = [byId("adapter"), byId("other")];
+
+let adapters = [];
+let panels = [];
 let timer;
-let asking; // what stops the request under way: only the newest answer counts
-
-async function ask(path, options = {}) {
-  const headers = { "Content-Type": "application/json" };
-  const kept = sessionStorage.getItem("key");
-  if (kept) headers.Authorization = `Bearer ${kept}`;
-  const response = await fetch(path, { ...options, headers });
-  const body = await response.json().catch(() => ({}));
-  if (response.status === 401) askForKey();
-  if (!response.ok) throw new Error(body.error?.message ?? body.error ?? `the server said ${response.status}`);
-  return body;
-}
-
-function askForKey() {
-  keyForm.hidden = false;
-  key.focus();
-}
-
-async function listAdapters() {
-  const { adapters } = await ask("v1/adapters");
-  adapter.replaceChildren(...adapters.map(({ name }) => new Option(name)));
-}
-
-async function classify() {
-  asking?.abort();
-  if (!text.value.trim()) return clear();
-  asking = new AbortController();
-  const { signal } = asking;
-  const body = JSON.stringify({ texts: [text.value], adapter: adapter.value });
-  result.classList.add("waiting");
-  try {
-    show((await ask("v1/predict", { method: "POST", body, signal })).predictions[0]);
-  } catch (error) {
-    if (error.name === "AbortError") return;
-    clear();
-    verdict.className = "error";
-    verdict.textContent = error.message;
-  }
-  result.classList.remove("waiting");
-}
-
-function show(prediction) {
-  verdict.className = colour(prediction.label);
-  verdict.textContent = prediction.label;
-  bars.replaceChildren(...Object.entries(prediction.probabilities).map(bar));
-  remark.textContent = prediction.truncated ? "The text is too long to be read whole: a part was left out." : "";
-}
-
-function bar([label, probability]) {
-  const item = document.createElement("li");
-  const name = document.createElement("span");
-  const length = document.createElement("progress");
-  const share = document.createElement("span");
-  item.className = colour(label);
-  name.textContent = label;
-  length.value = probability;
-  length.setAttribute("aria-label", `confidence in ${label}`);
-  share.textContent = `${(probability * 100).toFixed(1)} %`;
-  item.append(name, length, share);
-  return item;
-}
-
-function colour(label) {
-  const folded = label.toLowerCase();
-  return ["negative", "positive"].includes(folded) ? folded : "other";
-}
-
-function clear() {
-  verdict.className = "";
-  verdict.textContent = "\u00a0";
-  bars.replaceChildren();
-  remark.textContent = "";
-  result.classList.remove("waiting");
-}
+let reading; // what stops the requests under way: only the newest answer counts
 
 async function begin() {
   try {
-    await listAdapters();
-    keyForm.hidden = true;
-    await classify();
+    adapters = await listAdapters();
   } catch (error) {
-    verdict.className = "error";
-    verdict.textContent = error.message;
+    byId("answers").replaceChildren(element("p", { className: "error" }, error.message));
+    if (error.status === 401) askForKey();
+    return;
+  }
+  byId("key-form").hidden = true;
+  const names = adapters.map(({ name }) => name);
+  adapterChoice.replaceChildren(...names.map((name) => new Option(name)));
+  adapterChoice.value = adapters.find((adapter) => adapter.default)?.name ?? names[0];
+  otherChoice.replaceChildren(new Option("nothing", ""), ...names.map((name) => new Option(name)));
+  byId("choices").hidden = names.length < 2;
+  choose();
+}
+
+function chosen() {
+  const names = [adapterChoice.value, otherChoice.value].filter(Boolean);
+  return [...new Set(names)].map((name) => adapters.find((adapter) => adapter.name === name));
+}
+
+function choose() {
+  panels = chosen().map((adapter) => new Panel(adapter));
+  byId("answers").replaceChildren(...panels.map((panel) => panel.element));
+  byId("answers").classList.toggle("compared", panels.length > 1);
+  file.forget();
+  read();
+}
+
+async function read() {
+  clearTimeout(timer);
+  reading?.abort();
+  if (!panels.length) return begin(); // the server was away, or asked for a key
+  const { text } = editor;
+  const alone = panels.length === 1;
+  byId("answers").ariaBusy = "true";
+  reading = new AbortController();
+  const { signal } = reading;
+  try {
+    const said = await Promise.all(panels.map((panel) => panel.read(text, signal, alone)));
+    editor.colour(alone ? panels[0].words : []);
+    byId("status").textContent = said.filter(Boolean).join("; ");
+    byId("answers").ariaBusy = "false";
+  } catch (error) {
+    if (error.status === 401) askForKey();
+    else if (error.name !== "AbortError") throw error;
   }
 }
 
-text.addEventListener("input", () => {
+/** Show a text above, as if it had been typed. */
+function look(text) {
+  editor.text = text;
+  editor.focus();
+  byId("text").setSelectionRange(0, 0);
+  byId("text-card").scrollIntoView({ block: "start" });
+  read();
+}
+
+function askForKey() {
+  if (byId("key-form").hidden) {
+    byId("key-form").hidden = false;
+    byId("key").focus();
+  }
+}
+
+byId("text").addEventListener("input", () => {
+  byId("examples").hidden = editor.text !== "";
+  byId("answers").ariaBusy = "true"; // what is shown is of the text before
   clearTimeout(timer);
-  timer = setTimeout(classify, PAUSE);
+  timer = setTimeout(read, PAUSE);
 });
-adapter.addEventListener("change", classify);
-keyForm.addEventListener("submit", (event) => {
+adapterChoice.addEventListener("change", choose);
+otherChoice.addEventListener("change", choose);
+window.addEventListener("key-wanted", askForKey);
+byId("examples").addEventListener("click", ({ target }) => target.matches("button") && look(target.textContent));
+byId("key-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  sessionStorage.setItem("key", key.value);
+  useKey(byId("key").value);
+  byId("key").value = "";
   begin();
 });
 begin();
