@@ -15,10 +15,11 @@ from sentilora._version import __version__
 if TYPE_CHECKING:
     from sentilora.analysis import Evaluation, evaluate
     from sentilora.analysis.audit import audit
+    from sentilora.analysis.insights import Insights, insights
     from sentilora.inference import Classifier, Explanation, Prediction, explain
     from sentilora.labels import LabelMap
     from sentilora.modeling.merging import merge
-    from sentilora.scoring import score
+    from sentilora.scoring.score import score
     from sentilora.tables import Columns, read_labelled, read_unlabelled
     from sentilora.training import Run, train
 
@@ -27,6 +28,7 @@ __all__ = [
     "Columns",
     "Evaluation",
     "Explanation",
+    "Insights",
     "LabelMap",
     "Prediction",
     "Run",
@@ -34,6 +36,7 @@ __all__ = [
     "audit",
     "evaluate",
     "explain",
+    "insights",
     "merge",
     "read_labelled",
     "read_unlabelled",
@@ -46,12 +49,14 @@ _HOMES = {
     "Columns": "sentilora.tables",
     "Evaluation": "sentilora.analysis",
     "Explanation": "sentilora.inference",
+    "Insights": "sentilora.analysis.insights",
     "LabelMap": "sentilora.labels",
     "Prediction": "sentilora.inference",
     "Run": "sentilora.training",
     "audit": "sentilora.analysis.audit",
     "evaluate": "sentilora.analysis",
     "explain": "sentilora.inference",
+    "insights": "sentilora.analysis.insights",
     "merge": "sentilora.modeling.merging",
     "read_labelled": "sentilora.tables",
     "read_unlabelled": "sentilora.tables",

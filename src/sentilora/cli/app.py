@@ -15,6 +15,7 @@ from sentilora.cli.evaluate import evaluate
 from sentilora.cli.explain import explain
 from sentilora.cli.export import export
 from sentilora.cli.gather import gather
+from sentilora.cli.insights import insights
 from sentilora.cli.merge import merge
 from sentilora.cli.predict import predict
 from sentilora.cli.quickstart import quickstart
@@ -39,7 +40,7 @@ def cli(debug: bool, quiet: bool) -> None:
 
 for _command in (
     *(quickstart, audit, train, evaluate, predict, explain, merge),
-    *(score, gather, export, serve, recipes, doctor),
+    *(score, gather, insights, export, serve, recipes, doctor),
 ):
     cli.add_command(_command)
 

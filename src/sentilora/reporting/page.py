@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timezone
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from sentilora._version import __version__
 from sentilora.analysis import Comparison, Evaluation
 from sentilora.analysis.metrics import measure_name
 from sentilora.labels import SENTIMENT
 from sentilora.reporting.plots import abstaining_plot, precision_recall_plot, reliability_plot, slices_plot
+from sentilora.reporting.templates import render
 from sentilora.reporting.verdict import verdict
 from sentilora.tables import LabelledTexts
 
@@ -40,14 +38,8 @@ def report_page(model: str, data: LabelledTexts, evaluation: Evaluation, compari
         comparisons: With other models on the same texts.
     """
     answers, abstaining = evaluation.answers, evaluation.abstaining
-    environment = Environment(
-        loader=PackageLoader("sentilora", "reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html.j2").render(
+    return render(
+        "report.html.j2",
         model=model,
         data=data.describe(),
         encoding=str(evaluation.encoding),
@@ -68,6 +60,4 @@ def report_page(model: str, data: LabelledTexts, evaluation: Evaluation, compari
                 ),
             }.items()
         },
-        version=__version__,
-        written=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
     )
