@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sentilora.analysis import Evaluation, evaluate
     from sentilora.analysis.audit import audit
     from sentilora.analysis.insights import Insights, insights
+    from sentilora.analysis.suggestions import Suggestions, suggest
     from sentilora.inference import Classifier, Explanation, Prediction, explain
     from sentilora.labels import LabelMap
     from sentilora.modeling.merging import merge
@@ -32,6 +33,7 @@ __all__ = [
     "LabelMap",
     "Prediction",
     "Run",
+    "Suggestions",
     "__version__",
     "audit",
     "evaluate",
@@ -41,6 +43,7 @@ __all__ = [
     "read_labelled",
     "read_unlabelled",
     "score",
+    "suggest",
     "train",
 ]
 
@@ -53,6 +56,7 @@ _HOMES = {
     "LabelMap": "sentilora.labels",
     "Prediction": "sentilora.inference",
     "Run": "sentilora.training",
+    "Suggestions": "sentilora.analysis.suggestions",
     "audit": "sentilora.analysis.audit",
     "evaluate": "sentilora.analysis",
     "explain": "sentilora.inference",
@@ -61,6 +65,7 @@ _HOMES = {
     "read_labelled": "sentilora.tables",
     "read_unlabelled": "sentilora.tables",
     "score": "sentilora.scoring",
+    "suggest": "sentilora.analysis.suggestions",
     "train": "sentilora.training",
 }
 

@@ -26,7 +26,7 @@ _PRIOR = 1000.0  # terms that the prior is worth, spread as in all texts togethe
 _TINY = 1e-9
 _READ = 20_000  # characters of a text
 
-# Addresses and @names are passed over; an apostrophe is part of a word, so that "don't" is one; no phrase goes across a stop.
+# Addresses and @names are passed over; an apostrophe is part of a word, so that "don't" is one; phrases end at stops.
 _WORD_OR_STOP = re.compile(r"https?://\S+|www\.\S+|@\w+|([^\W_]+(?:'[^\W_]+)*)|[.,;:!?()\[\]\"\u2026]+")
 
 _ENGLISH = """

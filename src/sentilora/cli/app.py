@@ -22,6 +22,7 @@ from sentilora.cli.quickstart import quickstart
 from sentilora.cli.recipes import recipes
 from sentilora.cli.score import score
 from sentilora.cli.serve import serve
+from sentilora.cli.suggest import suggest
 from sentilora.cli.train import train
 from sentilora.errors import MissingExtraError, SentiloraError
 
@@ -39,7 +40,7 @@ def cli(debug: bool, quiet: bool) -> None:
 
 
 for _command in (
-    *(quickstart, audit, train, evaluate, predict, explain, merge),
+    *(quickstart, audit, suggest, train, evaluate, predict, explain, merge),
     *(score, gather, insights, export, serve, recipes, doctor),
 ):
     cli.add_command(_command)
