@@ -16,7 +16,7 @@ _YEARS = range(1900, 2101)  # what lies outside is a mistake, and each day would
 _ISO = re.compile(r"(\d{4})[-/.](\d{1,2})(?:[-/.](\d{1,2}))?(?!\d)")
 _COMPACT = re.compile(r"(\d{4})(\d{2})(\d{2})(?!\d)")
 _YEAR = re.compile(r"((?:19|20)\d\d)(?:\.0)?")
-_EPOCH = re.compile(r"(\d{9,10}|\d{12,13}|\d{15,16}|\d{18,19})(?:\.\d*)?")
+_EPOCH = re.compile(r"(\d{9,19})(?:\.\d*)?")  # seconds have up to 10 digits, milliseconds up to 13, and so on
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTH = (
     "jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|"
@@ -58,8 +58,8 @@ def _loosely(written: str) -> Optional[date]:
     if found := _ISO.match(written):
         return date(int(found[1]), int(found[2]), int(found[3] or 1))
     if found := _EPOCH.fullmatch(written):
-        digits = len(found[1])
-        return datetime.fromtimestamp(int(found[1]) / 10 ** (3 * ((digits - 9) // 3)), timezone.utc).date()
+        thousands = max(0, (len(found[1]) - 8) // 3)
+        return datetime.fromtimestamp(int(found[1]) // 1000**thousands, timezone.utc).date()
     if found := _COMPACT.match(written):
         return date(int(found[1]), int(found[2]), int(found[3]))
     if found := _YEAR.fullmatch(written):

@@ -6,12 +6,13 @@ import heapq
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from sentilora.analysis.terms import Term, terms_of
 from sentilora.analysis.words import readable
 
-_KEPT = 500  # texts of a side, the surest: bounds the memory
-_READ = 10_000  # characters of a text
+_KEPT = 300  # texts of a side, the surest: bounds the memory
+_READ = 5_000  # characters of a text
 _PASSAGE = 320  # characters shown of a text
 _SENTENCE_END = re.compile(r"(?<=[.!?\N{HORIZONTAL ELLIPSIS}])\s+")
 _ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
@@ -93,13 +94,13 @@ def choose_telling(surest: SurestTexts, terms: Sequence[Term], positive: bool, m
 def _best_passage(text: str, weights: Mapping[str, float]) -> tuple[str, list[str]]:
     """The run of whole sentences that holds the heaviest terms, and those in their order."""
     sentences = _SENTENCE_END.split(text)
-    best, found = "", [""]
-    for first in range(len(sentences)):
-        passage = _passage(sentences, first)
-        terms = [term for _, term in dict.fromkeys(terms_of(passage)) if term in weights]
-        if not best or sum(map(weights.__getitem__, terms)) > sum(map(weights.__getitem__, found)):
-            best, found = passage, terms
-    return best, found
+    passages = [_passage(sentences, first) for first in range(len(sentences))]
+    held = [
+        [term for term in dict.fromkeys(chain.from_iterable(terms_of(passage).values())) if term in weights]
+        for passage in passages
+    ]
+    best = max(range(len(passages)), key=lambda place: sum(weights[term] for term in held[place]))
+    return passages[best], held[best]
 
 
 def _passage(sentences: Sequence[str], first: int) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Literal
@@ -18,11 +18,10 @@ from typing import Literal
 from sentilora.analysis.words import readable
 
 MOST_TERMS = 500_000  # counted at a time, in about 100 MB
-_LONGEST = 3  # words of a phrase
 _SHOWN = 40  # of each kind and side
 _LEAST_TEXTS = 3
 _LEAST_Z = 1.96
-_PRIOR = 1000.0  # terms that the prior is worth, spread as in all texts together
+_PRIOR, _SHARE = 1000.0, 0.1  # the prior is worth so many terms, or this share of those counted if that is less
 _TINY = 1e-9
 _READ = 20_000  # characters of a text
 
@@ -78,17 +77,15 @@ class Terms:
 Kind = Literal["words", "phrases"]
 
 
-def terms_of(text: str) -> Iterator[tuple[Kind, str]]:
-    """The words of a text and its phrases of two and three words, without case and in order, some more than once."""
+def terms_of(text: str) -> dict[Kind, list[str]]:
+    """The words of a text and its phrases of two and three words, without case, some more than once."""
     words = _WORD_OR_STOP.findall(readable(text[:_READ]).casefold().replace("\u2019", "'"))
-    telling = [bool(word) and word not in _FUNCTION_WORDS for word in words]
-    for first, word in enumerate(words):
-        if not telling[first]:
-            continue
-        yield "words", word
-        for end in range(first + 2, min(first + _LONGEST, len(words)) + 1):
-            if telling[end - 1] and all(words[first:end]):
-                yield "phrases", " ".join(words[first:end])
+    telling = ["" if word in _FUNCTION_WORDS else word for word in words]  # a stop is "" already
+    pairs = [" ".join(two) for two in zip(telling, telling[1:]) if all(two)]
+    triples = [
+        f"{one} {two} {three}" for one, two, three in zip(telling, words[1:], telling[2:]) if one and two and three
+    ]
+    return {"words": [word for word in telling if word], "phrases": pairs + triples}
 
 
 class TermCounts:
@@ -116,9 +113,10 @@ class TermCounts:
             text: As it was found.
             label: 0 for a negative text, 1 for a positive one.
         """
-        for kind, term in set(terms_of(text)):
-            self._counts[kind][label][term] += 1
-            self._totals[kind][label] += 1
+        for kind, terms in terms_of(text).items():
+            once = set(terms)
+            self._counts[kind][label].update(once)
+            self._totals[kind][label] += len(once)
         if sum(len(counts) for sides in self._counts.values() for counts in sides) > self._most:
             self._forget()
 
@@ -155,10 +153,11 @@ class TermCounts:
 
 
 def _compared(term: str, negative: int, positive: int, totals: Sequence[int]) -> Term:
-    """Equations 15, 16, 19, 20 and 22 of the paper."""
-    prior = _PRIOR * (negative + positive) / sum(totals)
+    """Equations 15, 16, 19, 20 and 22 of the paper, the prior spread as the terms of all texts are."""
+    worth = min(_PRIOR, _SHARE * sum(totals))
+    prior = worth * (negative + positive) / sum(totals)
     sides = [
-        (count + prior, max(total + _PRIOR - count - prior, _TINY))  # which is 0 where there is no other term
+        (count + prior, max(total + worth - count - prior, _TINY))  # which is 0 where there is no other term
         for count, total in zip((negative, positive), totals)
     ]
     log_odds = math.log(sides[1][0] / sides[1][1]) - math.log(sides[0][0] / sides[0][1])
