@@ -87,6 +87,8 @@ def _print(found: Insights) -> None:
         f"{overall.uncertain:,} uncertain",
         "share positive": "{} (95% interval {})".format(*_cells(overall)),
     }
+    if overall.expected is not None:
+        facts["mean p_positive"] = f"{overall.expected:.1%}"
     if found.trend is not None:
         trend, change = found.trend, found.trend.change
         facts["trend"] = (

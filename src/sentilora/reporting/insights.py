@@ -91,9 +91,12 @@ def _extremes(by: str, parts: Sequence[Part]) -> Iterator[str]:
         return
     (low, lowest), (high, highest) = min(clear), max(clear)
     if lowest == highest:
-        yield f"By {by}, {lowest} stands out with {low:.1%}."
+        yield f"By {by}, {lowest} ({low:.1%}) stands out."
     else:
-        yield f"By {by}, those that stand out lie between {lowest} with {low:.1%} and {highest} with {high:.1%}."
+        yield (
+            f"By {by}, of those that stand out, {lowest} ({low:.1%}) is the least and {highest} ({high:.1%}) the most "
+            "positive."
+        )
 
 
 def _time_plot(parts: Sequence[Part], period: Any, overall: Share) -> str:
@@ -112,12 +115,7 @@ def _time_plot(parts: Sequence[Part], period: Any, overall: Share) -> str:
         upper.set_ylabel("positive")
         percent_axes(upper, "y")
         starts = [mdates.date2num(part.start) for part in parts]
-        width = 0.8 * _DAYS[period]
-        below = np.zeros(len(parts))
-        for name, colour, alpha in (("negative", ORANGE, 0.75), ("uncertain", INK, 0.25), ("positive", BLUE, 0.75)):
-            counts = np.array([getattr(part.share, name) for part in parts])
-            lower.bar(starts, counts, width, bottom=below, color=colour, alpha=alpha, label=name, linewidth=0)
-            below = below + counts
+        lower.bar(starts, [part.share.texts for part in parts], 0.8 * _DAYS[period], color=BLUE, alpha=0.55)
         lower.set_ylabel("texts")
         locator = mdates.AutoDateLocator(minticks=3, maxticks=12)
         lower.xaxis.set_major_locator(locator)
