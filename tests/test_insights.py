@@ -189,8 +189,9 @@ def test_every_format_gives_the_same(scored: Path, found: Insights, tmp_path: Pa
     book.save(tmp_path / "d.xlsx")
     write_csv(tmp_path / "part-1.csv", rows[:400])
     write_csv(tmp_path / "part-2.csv", rows[400:])
+    (tmp_path / "part-2.csv.rejects.jsonl").write_text('{"file": "x", "row": 1, "reason": "holds no text"}\n', "utf-8")
     frames = [pd.DataFrame(typed), pl.DataFrame(typed), pd.read_csv(scored)]
-    files = [tmp_path / name for name in ("a.tsv", "b.jsonl.gz", "c.parquet", "d.xlsx", "part-*.csv")]
+    files = [tmp_path / name for name in ("a.tsv", "b.jsonl.gz", "c.parquet", "d.xlsx", "part-*")]
     for source in [*files, *frames]:
         other = insights(source, by=["shop"], date_column="when")
         assert other.over_time == found.over_time
@@ -226,7 +227,7 @@ def test_what_does_not_count_is_said(tmp_path: Path) -> None:
     said = " ".join(found.notes)
     assert "'yesterday'" in said
     assert "--date-format" in said
-    assert "1 rows without a text" in said
+    assert "1 rows have no text" in said
 
 
 def test_a_date_format_settles_what_two_readings_leave_open(tmp_path: Path) -> None:
@@ -236,6 +237,8 @@ def test_a_date_format_settles_what_two_readings_leave_open(tmp_path: Path) -> N
     path = write_csv(tmp_path / "uk.csv", rows)
     with pytest.raises(DataError, match="--date-format"):
         insights(path, date_column="when")
+    with pytest.raises(DataError, match="--date-column"):
+        insights(path, date_format="%d/%m/%Y")
     found = insights(path, date_column="when", date_format="%d/%m/%Y", period="day")
     assert [part.start for part in found.over_time] == [date(2025, 4, 3)]
 

@@ -20,10 +20,11 @@ from sentilora.labels import SENTIMENT
 from sentilora.notes import Notes
 from sentilora.progress import Progress
 from sentilora.tables.inputs import TableName, find_inputs
-from sentilora.tables.scored import ScoredColumns, ScoredRows, read_scored
+from sentilora.tables.scored import REJECTS, ScoredColumns, ScoredRows, read_scored
 from sentilora.tables.sources import FROM_PYTHON, SupportsArrow
 
 _MOST_VALUES = 10_000  # of a column that are counted: bounds the memory
+_LONGEST_VALUE = 200  # characters: the same
 _SHOWN_VALUES = 100
 _NO_VALUE, _OTHERS = "(no value)", "(other values)"
 _SENTIMENTS = (*SENTIMENT.names, UNCERTAIN)
@@ -121,8 +122,8 @@ def insights(
             count.add(rows)
             progress.advance(len(rows.texts) + rows.broken)
     found = count.insights(source, period)
-    if date_column is not None:
-        count.require_dates(date_column)
+    if date_column is not None or date_format is not None:
+        count.require_dates()
     return found
 
 
@@ -134,7 +135,10 @@ def _sources(
         scored = [scored]
     if not isinstance(scored, (list, tuple)):
         return [scored], FROM_PYTHON  # type: ignore[list-item] # a sequence is no frame
-    names = find_inputs([os.fspath(name) for name in scored], format_of_standard)
+    inputs = find_inputs([os.fspath(name) for name in scored], format_of_standard)
+    names = [name for name in inputs if not name.name.endswith(REJECTS)]
+    if not names:
+        raise DataError(f"{inputs[0].name} lists rows that were not scored: name the scored ones")
     if len(names) == 1:
         return names, "standard input" if names[0].is_standard else names[0].name
     return names, f"{len(names)} files ({names[0].name}, ...)"
@@ -216,15 +220,17 @@ class _Count:
             notes=tuple(self._notes()),
         )
 
-    def require_dates(self, column: str) -> None:
-        """Refuse a column that was named for its dates and holds none.
+    def require_dates(self) -> None:
+        """Refuse to go without dates where the user spoke of them.
 
         Raises:
             DataError: No row has a date.
         """
+        if not self._date_columns:
+            raise DataError("no column has a usual name for dates: name it with --date-column")
         if not self._days:
             odd = f" ('{self._odd_date}', say)" if self._odd_date else ""
-            raise DataError(f"column '{column}' holds no date that can be read{odd}: {_SAY_FORMAT}")
+            raise DataError(f"column '{self._date_columns[0]}' holds no date that can be read{odd}: {_SAY_FORMAT}")
 
     def _tallies(self, rows: ScoredRows, place: int) -> Iterator[Tally]:
         """Where a row counts."""
@@ -234,7 +240,7 @@ class _Count:
             yield self._days.setdefault(day, Tally())
         for name, values in rows.groups.items():
             tallies = self._values[name]
-            value = values[place] or _NO_VALUE
+            value = (values[place] or _NO_VALUE)[:_LONGEST_VALUE]
             if value not in tallies and len(tallies) >= _MOST_VALUES:
                 value = _OTHERS
             yield tallies.setdefault(value, Tally())
@@ -276,7 +282,7 @@ class _Count:
             if _OTHERS in tallies:
                 notes.say(f"{name}: more than {_MOST_VALUES:,} values; the later ones count as one")
         if self._without_text:
-            notes.say(f"{self._without_text:,} rows without a text count, but for the words")
+            notes.say(f"{self._without_text:,} rows have no text: they count, but for the words")
         if self._terms.lost:
             notes.say(
                 f"words and phrases: more than {MOST_TERMS:,} different ones, the rarest of which were forgotten on "

@@ -4,35 +4,32 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from datetime import date
-from typing import Any, cast
 
-import matplotlib.dates as mdates
-import numpy as np
 from markupsafe import Markup, escape
 
-from sentilora.analysis.dates import Period, next_start
 from sentilora.analysis.insights import Insights, Part
-from sentilora.analysis.shares import Share, Trend
+from sentilora.analysis.shares import Trend
 from sentilora.analysis.terms import Term
-from sentilora.reporting.drawing import BLUE, INK, ORANGE, as_svg, new_figure, percent_axes, style
+from sentilora.reporting.plots import time_plot
 from sentilora.reporting.templates import render
 
 _TERMS_SHOWN = 20
 _NAMED = 5  # words in the verdict
-_DAYS = {"day": 1, "week": 7, "month": 30, "year": 365}
 _APOSTROPHES = "['\N{RIGHT SINGLE QUOTATION MARK}]"
 
 
 def insights_page(found: Insights) -> str:
     """The whole page."""
     sides = ("negative", "positive")
+    plot = None
+    if found.period is not None and len(found.over_time) > 1:
+        plot = Markup(time_plot(found.over_time, found.period, found.overall))  # noqa: S704 - our own
     return render(
         "insights.html.j2",
         found=found,
         described=found.describe(),
         verdict=" ".join(_verdict(found)),
-        plot=Markup(_time_plot(found.over_time, found.period, found.overall)) if len(found.over_time) > 1 else None,  # noqa: S704 - our own
+        plot=plot,
         terms={
             side: {kind: getattr(getattr(found, kind), side)[:_TERMS_SHOWN] for kind in ("words", "phrases")}
             for side in sides
@@ -97,47 +94,6 @@ def _extremes(by: str, parts: Sequence[Part]) -> Iterator[str]:
             f"By {by}, of those that stand out, {lowest} ({low:.1%}) is the least and {highest} ({high:.1%}) the most "
             "positive."
         )
-
-
-def _time_plot(parts: Sequence[Part], period: Any, overall: Share) -> str:
-    """The share of each period with its interval, and below it the number of texts."""
-    with style("over-time"):
-        figure = new_figure(height=4.0, width=10.4)
-        upper, lower = figure.subplots(2, sharex=True, height_ratios=(3, 1))
-        days, low, value, high = _line(parts, cast(Period, period))
-        upper.fill_between(days, low, high, color=BLUE, alpha=0.18, linewidth=0)
-        upper.plot(days, value, "o-", color=BLUE, markersize=4)
-        for part in parts:
-            if part.stands_out and part.share.share is not None:
-                upper.plot([mdates.date2num(part.start)], [part.share.share.value], "o", color=ORANGE, markersize=7)
-        if overall.share is not None:
-            upper.axhline(overall.share.value, color=INK, alpha=0.45, linestyle="--", linewidth=1)
-        upper.set_ylabel("positive")
-        percent_axes(upper, "y")
-        starts = [mdates.date2num(part.start) for part in parts]
-        lower.bar(starts, [part.share.texts for part in parts], 0.8 * _DAYS[period], color=BLUE, alpha=0.55)
-        lower.set_ylabel("texts")
-        locator = mdates.AutoDateLocator(minticks=3, maxticks=12)
-        lower.xaxis.set_major_locator(locator)
-        lower.xaxis.set_major_formatter(mdates.ConciseDateFormatter(locator))
-        lower.grid(visible=False)
-        return as_svg(figure)
-
-
-def _line(parts: Sequence[Part], period: Period) -> tuple[list[float], list[float], list[float], list[float]]:
-    """Days, lower ends, shares, upper ends; not a number where a period has no share, so that the line is broken."""
-    days: list[date] = []
-    intervals: list[tuple[float, float, float]] = []
-    nothing = (np.nan, np.nan, np.nan)
-    for part in parts:
-        if days and part.start is not None and next_start(days[-1], period) < part.start:
-            days.append(next_start(days[-1], period))
-            intervals.append(nothing)
-        share = part.share.share
-        days.append(cast(date, part.start))
-        intervals.append(nothing if share is None else (share.low, share.value, share.high))
-    low, value, high = (list(numbers) for numbers in zip(*intervals))
-    return [float(mdates.date2num(day)) for day in days], low, value, high
 
 
 def _marked(passage: str, terms: Sequence[str]) -> Markup:

@@ -18,11 +18,11 @@ from sentilora.errors import OutputError
 from sentilora.scoring.job import Job, Shard
 from sentilora.scoring.rows import ChunkRecord, ScoredChunk
 from sentilora.tables.inputs import TableName
+from sentilora.tables.scored import REJECTS as REJECTS
 from sentilora.tables.writing import TableFormat, compressing
 
 _logger = logging.getLogger("sentilora")
 
-REJECTS = ".rejects.jsonl"
 SHARD_RECORD = ".shard.json"
 _JOURNAL = "journal.json"
 

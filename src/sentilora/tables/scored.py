@@ -23,6 +23,7 @@ ANSWER_TYPES = {
     "truncated": pa.bool_(),
 }
 SUFFIX = "_predicted"  # of an answer's column where the input has one of that name
+REJECTS = ".rejects.jsonl"  # ends the name of the list of rows that could not be scored, beside the scored ones
 
 _ROWS = 4096  # at a time
 
