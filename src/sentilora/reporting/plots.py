@@ -10,7 +10,6 @@ from datetime import date
 from typing import Any, Literal, Optional, cast
 
 import matplotlib
-import matplotlib.dates as mdates
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -29,7 +28,9 @@ _BLUE, _ORANGE = "#4c84f0", "#e08a2e"
 _SIZE = (5.2, 3.5)
 _LONGEST_NAME = 28
 _DAYS: dict[Period, int] = {"day": 1, "week": 7, "month": 30, "year": 365}
+_FIRST_DAY = date(1970, 1, 1).toordinal()
 _STYLE: dict[Any, Any] = {
+    "date.converter": "concise",
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.size": 10,
@@ -135,17 +136,15 @@ def time_plot(parts: Sequence[Part], period: Period, overall: Share) -> str:
         upper.plot(days, value, "o-", color=_BLUE, markersize=4)
         for part in parts:
             if part.stands_out and part.share.share is not None:
-                upper.plot([mdates.date2num(part.start)], [part.share.share.value], "o", color=_ORANGE, markersize=7)
+                upper.plot([_day_number(part)], [part.share.share.value], "o", color=_ORANGE, markersize=7)
         if overall.share is not None:
             upper.axhline(overall.share.value, color=_INK, alpha=0.45, linestyle="--", linewidth=1)
         upper.set_ylabel("positive")
         upper.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        starts = [mdates.date2num(part.start) for part in parts]
-        lower.bar(starts, [part.share.texts for part in parts], 0.8 * _DAYS[period], color=_BLUE, alpha=0.55)
+        starts, texts = [_day_number(part) for part in parts], [part.share.texts for part in parts]
+        lower.bar(starts, texts, 0.8 * _DAYS[period], color=_BLUE, alpha=0.55)
         lower.set_ylabel("texts")
-        locator = mdates.AutoDateLocator(minticks=3, maxticks=12)
-        lower.xaxis.set_major_locator(locator)
-        lower.xaxis.set_major_formatter(mdates.ConciseDateFormatter(locator))
+        lower.xaxis_date()
         lower.grid(visible=False)
         return _svg(figure)
 
@@ -187,15 +186,21 @@ def _svg(figure: Figure) -> str:
 
 def _line(parts: Sequence[Part], period: Period) -> tuple[list[float], list[float], list[float], list[float]]:
     """Days, lower ends, shares, upper ends; not a number where a period has no share, so that the line is broken."""
-    days: list[date] = []
-    intervals: list[tuple[float, float, float]] = []
     nothing = (np.nan, np.nan, np.nan)
+    points: list[tuple[float, float, float, float]] = []
+    expected: Optional[date] = None
     for part in parts:
-        if days and part.start is not None and next_start(days[-1], period) < part.start:
-            days.append(next_start(days[-1], period))
-            intervals.append(nothing)
+        if part.start is None:
+            continue
+        if expected is not None and expected < part.start:
+            points.append((_day_number(part) - 1, *nothing))
         share = part.share.share
-        days.append(cast(date, part.start))
-        intervals.append(nothing if share is None else (share.low, share.value, share.high))
-    low, value, high = (list(numbers) for numbers in zip(*intervals))
-    return [float(mdates.date2num(day)) for day in days], low, value, high
+        points.append((_day_number(part), *(nothing if share is None else (share.low, share.value, share.high))))
+        expected = next_start(part.start, period)
+    days, low, value, high = (list(numbers) for numbers in zip(*points))
+    return days, low, value, high
+
+
+def _day_number(part: Part) -> float:
+    """The first day of a period, as Matplotlib counts days."""
+    return float(cast(date, part.start).toordinal() - _FIRST_DAY)
