@@ -1,11 +1,14 @@
-"""Speed, latency, start and memory of bundles against Transformers' pipeline, and of many adapters against one.
+"""Speed, latency, start and memory of bundles against Transformers' pipeline and other int8 runtimes.
 
 python benchmarks/scoring.py --shape distilbert --texts 64 --rounds 3
-python benchmarks/scoring.py --shape embedded --adapters 20
+python benchmarks/scoring.py --shape embedded --adapters 20 --workers bundle adapters file
+
+Many adapters are measured against one, and `score` on a file against the same texts in memory. The other runtimes are
+in `rivals.py`, which says what they need.
 
 Weights are random (as fast as trained ones), so the bundle is built without its gate; texts are distinct reviews of
-../shared/data spread over all lengths, 256 tokens at most. Throughput, latency and adapters are measured in turn in
-processes of their own, round by round; a figure is the median over the rounds. Writes
+../shared/data spread over all lengths, 256 tokens at most. Everything is measured in turn in processes of their own,
+round by round; a figure is the median over the rounds. Writes
 benchmarks/results/scoring-SHAPE.json.
 """
 
@@ -26,10 +29,12 @@ from typing import Any, Callable
 import numpy as np
 
 from machine import describe_machine
+from rivals import BUILDERS, RIVALS
 
 ROOT = Path(__file__).resolve().parents[1]
 MAX_LENGTH = 256
-WORKERS = ("pipeline-32", "pipeline-1", "bundle", "adapters", "pipeline-start", "bundle-start")
+CALIBRATION_TEXTS = 64
+WORKERS = ("pipeline-32", "pipeline-1", "bundle", "adapters", *RIVALS, "file", "pipeline-start", "bundle-start")
 
 
 def main() -> None:
@@ -38,6 +43,7 @@ def main() -> None:
     parser.add_argument("--shape", choices=("distilbert", "embedded"), default="distilbert")
     parser.add_argument("--texts", type=int, default=64)
     parser.add_argument("--adapters", type=int, default=20)
+    parser.add_argument("--file-texts", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", nargs="+", choices=WORKERS, default=WORKERS)
     parser.add_argument("--worker", choices=WORKERS, help=argparse.SUPPRESS)
@@ -58,7 +64,8 @@ def main() -> None:
 def run(arguments: argparse.Namespace, worker: str, models: Path) -> dict[str, float]:
     """One worker in a new process."""
     command = [sys.executable, __file__, "--worker", worker, "--models", str(models), "--shape", arguments.shape]
-    command += ["--texts", str(arguments.texts), "--adapters", str(arguments.adapters)]
+    for option in ("texts", "adapters", "file_texts"):
+        command += [f"--{option.replace('_', '-')}", str(getattr(arguments, option))]
     began = time.monotonic()
     process = subprocess.run(command, capture_output=True, text=True, check=False)
     if process.returncode != 0:
@@ -79,6 +86,7 @@ def report(arguments: argparse.Namespace, rounds: list[dict[str, dict[str, float
         ("process to first answer against pipeline", "bundle-start", "pipeline-start", "process_seconds"),
         ("peak memory against pipeline, batch 32", "bundle", "pipeline-32", "peak_mb"),
         ("texts/s of many adapters against a merged bundle", "adapters", "bundle", "texts_per_second"),
+        *((f"texts/s against {rival}", "bundle", rival, "texts_per_second") for rival in RIVALS),
     ):
         if {ours, theirs} <= set(arguments.workers):
             ratios[name] = statistics.median(each[ours][figure] / each[theirs][figure] for each in rounds)
@@ -86,20 +94,24 @@ def report(arguments: argparse.Namespace, rounds: list[dict[str, dict[str, float
         ratios["memory of many adapters against one"] = statistics.median(
             each["adapters"]["many_mb"] / each["adapters"]["one_mb"] for each in rounds
         )
+    if "file" in arguments.workers:
+        ratios["rows/s of a file against texts/s in memory"] = statistics.median(
+            each["file"]["rows_per_second"] / each["file"]["texts_per_second"] for each in rounds
+        )
     medians = {
         worker: {figure: statistics.median(each[worker][figure] for each in rounds) for figure in rounds[0][worker]}
         for worker in arguments.workers
     }
     for name, ratio in ratios.items():
         print(f"{arguments.shape}: {name}: {ratio:.3f}")
-    options = {name: getattr(arguments, name) for name in ("shape", "texts", "adapters")}
+    options = {name: getattr(arguments, name) for name in ("shape", "texts", "adapters", "file_texts")}
     result = {**options, "max_length": MAX_LENGTH, "ratios": ratios, "medians": medians, "rounds": rounds}
     path = ROOT / "benchmarks" / "results" / f"scoring-{arguments.shape}.json"
     path.write_text(json.dumps({**result, "machine": describe_machine()}, indent=1) + "\n", "utf-8")
 
 
 def build(arguments: argparse.Namespace, models: Path) -> None:
-    """A merged model, its bundle, and a bundle of adapters with ranks from 1 to 16 on one base."""
+    """A merged model, its bundle, a bundle of adapters with ranks from 1 to 16 on one base, and other runtimes."""
     import torch
     from peft import LoraConfig, get_peft_model
     from safetensors.numpy import save_file
@@ -140,6 +152,8 @@ def build(arguments: argparse.Namespace, models: Path) -> None:
         (models / name).mkdir()
         (models / name / "model.onnx").write_bytes(graph.SerializeToString())
         write_tokenizer(encoder, models / name)
+    for name in set(RIVALS) & set(arguments.workers):
+        BUILDERS[name](model, encoder, models, reviews(CALIBRATION_TEXTS, "imdb_unsup"))
     write_manifest(models / "bundle", manifest)
     digest = write_manifest(models / "adapters", _with(manifest, labels=())).files["model.onnx"]
     targets = ("q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2")
@@ -162,11 +176,11 @@ def _with(manifest: Any, **changes: Any) -> Any:
     return msgspec.structs.replace(manifest, **changes)
 
 
-def reviews(count: int) -> list[str]:
+def reviews(count: int, name: str = "imdb_train") -> list[str]:
     """So many distinct reviews, evenly spread over the lengths of all of them, in random order."""
     import pyarrow.parquet as pq
 
-    table = pq.read_table(ROOT.parent / "shared" / "data" / "imdb_train.parquet")
+    table = pq.read_table(ROOT.parent / "shared" / "data" / f"{name}.parquet")
     texts = sorted(set(table["text"].to_pylist()), key=len)
     chosen = np.linspace(0, len(texts) - 1, count).round().astype(int)
     return [texts[row] for row in np.random.default_rng(0).permutation(chosen)]
@@ -207,6 +221,41 @@ def with_adapters(models: Path, texts: Sequence[str]) -> dict[str, float]:
             future.result()
 
     return {**measure(answer, texts), "one_mb": one_mb - adapters_mb(models), "many_mb": resident_mb()}
+
+
+def with_file(models: Path, texts: Sequence[str]) -> dict[str, float]:
+    """`score` on a file of the texts, the opening of the bundle included, between two runs over them in memory."""
+    from sentilora import Classifier
+    from sentilora.scoring import score
+
+    classify = Classifier.load(models / "bundle")
+    classify(texts[:8])
+
+    def in_memory() -> float:
+        began = time.perf_counter()
+        classify(texts)
+        return time.perf_counter() - began
+
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "texts.jsonl"
+        source.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), "utf-8")
+        before = in_memory()
+        began = time.perf_counter()
+        result = score(source, Path(folder) / "scored.jsonl", model=models / "bundle")
+        seconds = time.perf_counter() - began
+    if result.scored != len(texts) or result.repeated:
+        raise SystemExit(f"{len(texts)} texts became {result}")
+    return {
+        "rows_per_second": len(texts) / seconds,
+        "texts_per_second": 2 * len(texts) / (before + in_memory()),
+    }
+
+
+def with_rival(name: str, models: Path, texts: Sequence[str]) -> dict[str, float]:
+    """Another runtime."""
+    from sentilora.text import TextEncoder
+
+    return measure(RIVALS[name](TextEncoder.load(models / "merged", MAX_LENGTH, "head"), models), texts)
 
 
 def adapters_mb(models: Path) -> float:
@@ -258,6 +307,11 @@ MEASURES: dict[str, Callable[[Path, argparse.Namespace], dict[str, float]]] = {
     "pipeline-1": lambda models, arguments: with_pipeline(models, 1, reviews(arguments.texts)),
     "bundle": lambda models, arguments: with_bundle(models, reviews(arguments.texts)),
     "adapters": lambda models, arguments: with_adapters(models, reviews(arguments.texts)),
+    **{
+        name: lambda models, arguments, name=name: with_rival(name, models, reviews(arguments.texts))  # type: ignore[misc]
+        for name in RIVALS
+    },
+    "file": lambda models, arguments: with_file(models, reviews(arguments.file_texts)),
     "pipeline-start": first_answer_of_pipeline,
     "bundle-start": first_answer_of_bundle,
 }

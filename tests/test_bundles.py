@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -14,12 +15,14 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from click.testing import CliRunner
 from peft import LoraConfig, get_peft_model
 from safetensors.numpy import load_file, save_file
 from transformers import AutoModelForSequenceClassification
 
 import sentilora
 from sentilora.artifacts import open_model, read_manifest, write_manifest
+from sentilora.cli.app import cli
 from sentilora.errors import ModelError, OutputError, ParityError
 from sentilora.export import export, exporting
 from sentilora.export.gate import Verdict
@@ -160,6 +163,21 @@ def test_adapters_over_one_base_answer_as_each_alone(run: sentilora.Run, strange
         sentilora.Classifier.load(shared)
     with pytest.raises(ModelError, match="no adapter 'none'"):
         sentilora.Classifier.load(shared, adapter="none")
+
+
+def test_every_command_takes_one_of_several_adapters(run: sentilora.Run, shared: Path) -> None:
+    def output_of(*arguments: object) -> str:
+        result = CliRunner().invoke(cli, [str(argument) for argument in arguments])
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    chosen = ("--adapter", run.folder.name)
+    predicted = output_of("predict", "--model", shared, *chosen, TEXTS[0])
+    assert json.loads(predicted.splitlines()[-1])["label"] in ("negative", "positive")
+    assert "ROC-AUC" in output_of("evaluate", shared, *chosen, "--data", "bundled:test")
+    assert "judged by the model named" in output_of("audit", "bundled:test", "--model", shared, *chosen, "--json")
+    refused = CliRunner().invoke(cli, ["audit", "bundled:test", *chosen])
+    assert "--model names: give both" in str(refused.exception)
 
 
 def test_an_adapter_costs_its_own_size(shared: Path) -> None:

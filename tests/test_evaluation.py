@@ -26,7 +26,7 @@ from sentilora.analysis.metrics import MEASURES, Measurement
 from sentilora.analysis.slices import slices_by, slices_by_length
 from sentilora.cli.app import cli
 from sentilora.errors import DataError, MissingExtraError
-from sentilora.reporting import report_page
+from sentilora.reporting.page import report_page
 from sentilora.tables import Columns, LabelledTexts, read_labelled, subset
 from sentilora.tables.labelled import labelled
 from sentilora.text import EncodedText

@@ -30,7 +30,7 @@ from sentilora.analysis.shares import Tally, stands_out, trend_of
 from sentilora.analysis.terms import TermCounts, terms_of
 from sentilora.cli.app import cli
 from sentilora.errors import DataError
-from sentilora.reporting import insights_page
+from sentilora.reporting.insights import insights_page
 from test_cli import sentilora_command
 
 BAD = ("The zip broke.", "Soup was cold!", "Nobody answered the phone.", "We waited two hours.", "It was not worth it.")

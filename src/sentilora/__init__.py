@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sentilora.inference import Classifier, Explanation, Prediction, explain
     from sentilora.labels import LabelMap
     from sentilora.modeling.merging import merge
+    from sentilora.reporting.publishing import Published, publish
     from sentilora.scoring.score import score
     from sentilora.tables import Columns, read_labelled, read_unlabelled
     from sentilora.training import Run, train
@@ -32,6 +33,7 @@ __all__ = [
     "Insights",
     "LabelMap",
     "Prediction",
+    "Published",
     "Run",
     "Suggestions",
     "__version__",
@@ -40,6 +42,7 @@ __all__ = [
     "explain",
     "insights",
     "merge",
+    "publish",
     "read_labelled",
     "read_unlabelled",
     "score",
@@ -55,6 +58,7 @@ _HOMES = {
     "Insights": "sentilora.analysis.insights",
     "LabelMap": "sentilora.labels",
     "Prediction": "sentilora.inference",
+    "Published": "sentilora.reporting.publishing",
     "Run": "sentilora.training",
     "Suggestions": "sentilora.analysis.suggestions",
     "audit": "sentilora.analysis.audit",
@@ -62,6 +66,7 @@ _HOMES = {
     "explain": "sentilora.inference",
     "insights": "sentilora.analysis.insights",
     "merge": "sentilora.modeling.merging",
+    "publish": "sentilora.reporting.publishing",
     "read_labelled": "sentilora.tables",
     "read_unlabelled": "sentilora.tables",
     "score": "sentilora.scoring",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Literal, Optional
 
-from huggingface_hub import DatasetInfo, HfApi, snapshot_download
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, DatasetInfo, HfApi, snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -72,6 +74,109 @@ def dataset_files(repository: str, revision: str) -> list[str]:
         return [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
 
 
+@dataclass(frozen=True)
+class Pushed:
+    """What a push left on the Hub.
+
+    Attributes:
+        url: Where it can be looked at.
+        commit: The commit that holds it.
+        removed: Files of what was there before, which are in it no longer.
+    """
+
+    url: str
+    commit: str
+    removed: tuple[str, ...]
+
+
+def push(
+    repository: str,
+    files: Mapping[str, Path],
+    replaced: Sequence[str],
+    message: str,
+    *,
+    private: bool = False,
+    revision: Optional[str] = None,
+) -> Pushed:
+    """Put files into a repository of models in one commit: all of them, or none. The repository is made if need be.
+
+    The token is the one that the Hub's own tools use: `HF_TOKEN`, or what `hf auth login` kept.
+
+    Args:
+        repository: `owner/name`.
+        files: By their names in the repository.
+        replaced: Shell patterns of names; files of such names that were there and are not among `files` are removed.
+        message: Of the commit.
+        private: Whether a repository that is made is to be private; one that is there stays as it is.
+        revision: Branch, made if need be; None means `main`.
+
+    Raises:
+        HubUnreachableError: No network, or `HF_HUB_OFFLINE=1`.
+        HubError: Nobody is logged in, the token may not write there, or the Hub refuses the files.
+    """
+    api = HfApi()
+    with _refusals_in_one_line(repository):
+        url = api.create_repo(repository, private=private or None, exist_ok=True)
+        if revision is not None:
+            api.create_branch(repository, branch=revision, exist_ok=True)
+        there = api.list_repo_files(repository, revision=revision)
+        removed = [name for name in there if name not in files and any(fnmatch(name, pattern) for pattern in replaced)]
+        commit = api.create_commit(
+            repository,
+            [
+                *(CommitOperationDelete(name, is_folder=False) for name in removed),
+                *(CommitOperationAdd(name, path) for name, path in files.items()),
+            ],
+            commit_message=message,
+            revision=revision,
+        )
+    where = str(url) if revision is None else f"{url}/tree/{revision}"
+    return Pushed(where, commit.oid, tuple(removed))
+
+
+@contextlib.contextmanager
+def _refusals_in_one_line(repository: str) -> Iterator[None]:
+    """Whatever the Hub's client raises while it writes, as one of our errors."""
+    try:
+        yield
+    except OfflineModeIsEnabled:
+        raise HubUnreachableError(f"'{repository}' is not published: HF_HUB_OFFLINE forbids asking the Hub") from None
+    except HFValidationError:
+        raise HubError(f"'{repository}' is no name for a repository: write owner/name") from None
+    except Exception as error:  # noqa: BLE001 - wrapped ones too, and the HTTP library's own, which differ by version
+        refused = _refusal(error)
+        if refused is None:
+            raise HubUnreachableError(
+                f"'{repository}' is not published: the Hub does not answer ({_first_line(error)})"
+            ) from None
+        raise HubError(f"'{repository}' is not published: {_in_words(refused)}") from None
+
+
+def _refusal(error: BaseException) -> Optional[HfHubHTTPError]:
+    """The Hub's answer behind an error; None where it gave none."""
+    cause: Optional[BaseException] = error
+    while cause is not None and not (isinstance(cause, HfHubHTTPError) and cause.response is not None):
+        cause = cause.__cause__
+    return cause
+
+
+def _in_words(refused: HfHubHTTPError) -> str:
+    status = refused.response.status_code
+    known = {
+        401: "the Hub knows no such user; log in with `hf auth login`, or set HF_TOKEN",
+        403: "your token may not write there; take one with the right to write, of a member of that organisation",
+        404: "there is no such repository, or your token may not see it",
+        409: "somebody changed it at the same time; give the command again",
+        412: "somebody changed it at the same time; give the command again",
+    }
+    said = refused.server_message or _first_line(refused)
+    return f"{known[status]} (HTTP {status})" if status in known else f"HTTP {status}: {' '.join(said.split())[:300]}"
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def _information(repository: str, revision: str) -> DatasetInfo:
     try:
         return HfApi().dataset_info(repository, revision=revision)
@@ -97,5 +202,4 @@ def _in_one_line(address: str, revision: Optional[str]) -> Iterator[None]:
     except LocalEntryNotFoundError:
         raise HubUnreachableError(f"the Hub cannot be reached for '{address}', and it is not in the cache") from None
     except (HfHubHTTPError, OSError) as error:
-        first_line = (str(error) or type(error).__name__).splitlines()[0]
-        raise HubUnreachableError(f"the Hub did not deliver '{address}' ({first_line})") from None
+        raise HubUnreachableError(f"the Hub did not deliver '{address}' ({_first_line(error)})") from None

@@ -7,22 +7,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sentilora.analysis.linear import NGRAMS, logistic_regression, require_scikit_learn, tfidf
 from sentilora.analysis.metrics import Answers, Floats
-from sentilora.errors import DataError, MissingExtraError
+from sentilora.errors import DataError
 from sentilora.progress import Progress
 from sentilora.tables import LabelledTexts
 
-_NGRAMS = {"ngram_range": (1, 2), "min_df": 2}
-_C = 10.0
 _NB_SHARE = 0.25  # Wang and Manning (2012): how much of the weights is kept, the rest their mean magnitude
-
-
-def require_scikit_learn() -> None:
-    """Raise MissingExtraError where scikit-learn is not installed."""
-    try:
-        import sklearn  # noqa: F401, PLC0415 - heavy and optional
-    except ModuleNotFoundError:
-        raise MissingExtraError("scikit-learn", "report") from None
 
 
 def unmeasured(training: LabelledTexts, measured: LabelledTexts) -> LabelledTexts:
@@ -57,11 +48,8 @@ def baselines(training: LabelledTexts, measured: LabelledTexts) -> dict[str, Ans
 
 def _tfidf(training: LabelledTexts, texts: list[str]) -> Floats:
     """p_positive, float64 [n], by logistic regression on TF-IDF."""
-    from sklearn.feature_extraction.text import TfidfVectorizer  # noqa: PLC0415
-    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
-
-    vectorizer = TfidfVectorizer(sublinear_tf=True, **_NGRAMS)
-    model = LogisticRegression(C=_C, max_iter=1000).fit(vectorizer.fit_transform(training.texts), training.labels)
+    vectorizer = tfidf()
+    model = logistic_regression(vectorizer.fit_transform(training.texts), training.labels, seed=0)
     return np.asarray(model.predict_proba(vectorizer.transform(texts))[:, 1])
 
 
@@ -70,7 +58,7 @@ def _nb_svm(training: LabelledTexts, texts: list[str]) -> Floats:
     from sklearn.feature_extraction.text import CountVectorizer  # noqa: PLC0415
     from sklearn.svm import LinearSVC  # noqa: PLC0415
 
-    vectorizer = CountVectorizer(binary=True, dtype=np.float64, **_NGRAMS)
+    vectorizer = CountVectorizer(binary=True, dtype=np.float64, ngram_range=NGRAMS, min_df=2)
     terms = vectorizer.fit_transform(training.texts)
     ratios = _log_count_ratios(terms, training.labels)
     svm = LinearSVC(C=1.0, dual=True, random_state=0).fit(terms.multiply(ratios).tocsr(), training.labels)

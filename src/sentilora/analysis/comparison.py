@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sentilora.analysis.intervals import Interval, bootstrap
+from sentilora.analysis.intervals import bootstrap
 from sentilora.analysis.metrics import Answers, Measurement
+from sentilora.artifacts import Interval
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Optional
 
 import numpy as np
 
-from sentilora.analysis.intervals import Interval, bootstrap
+from sentilora.analysis.intervals import bootstrap
 from sentilora.analysis.metrics import Answers, ClassificationMetrics, Measurement
 from sentilora.analysis.slices import Slice, slices_by, slices_by_length, slices_by_truncation
-from sentilora.artifacts import AbstentionPoint
+from sentilora.artifacts import AbstentionPoint, Interval
 from sentilora.errors import ModelError
 from sentilora.inference import Classifier
 from sentilora.inference.predictor import Logits
@@ -100,7 +101,15 @@ def evaluate(classifier: Classifier, data: LabelledTexts, by: str = "group") -> 
     Raises:
         ModelError: The classifier's labels are not negative and positive.
     """
-    encoded, logits, answers = ask(classifier, data)
+    encoded, logits, _ = ask(classifier, data)
+    return evaluation_of(classifier, data, encoded, logits, by)
+
+
+def evaluation_of(
+    classifier: Classifier, data: LabelledTexts, encoded: Sequence[EncodedText], logits: Logits, by: str = "group"
+) -> Evaluation:
+    """Compare logits float32 [n, 2] that are known already; otherwise as `evaluate`."""
+    answers = _answers(classifier, data, logits)
     point = classifier.answers_from
     return Evaluation(
         metrics=ClassificationMetrics.of(data.labels, answers.predicted),
@@ -124,8 +133,7 @@ def ask(classifier: Classifier, data: LabelledTexts) -> tuple[list[EncodedText],
     Raises:
         ModelError: The classifier's labels are not negative and positive.
     """
-    positive = classifier.labels.positive
-    if positive is None or len(classifier.labels) != 2:
+    if classifier.labels.positive is None or len(classifier.labels) != 2:
         raise ModelError(
             f"this classifier's labels are {', '.join(classifier.labels.names)}, not negative and positive: "
             "if they mean that, say so with --labels negative,positive"
@@ -133,7 +141,11 @@ def ask(classifier: Classifier, data: LabelledTexts) -> tuple[list[EncodedText],
     encoded = classifier.encoder.encode(data.texts)
     with Progress("evaluating", len(encoded)) as progress:
         logits = classifier.predictor.logits([text.ids for text in encoded], progress.advance)
-    return encoded, logits, Answers(data.labels, classifier.probabilities(logits)[:, positive])
+    return encoded, logits, _answers(classifier, data, logits)
+
+
+def _answers(classifier: Classifier, data: LabelledTexts, logits: Logits) -> Answers:
+    return Answers(data.labels, classifier.probabilities(logits)[:, classifier.labels.positive])
 
 
 def _mistakes(answers: Answers, data: LabelledTexts) -> tuple[Mistake, ...]:

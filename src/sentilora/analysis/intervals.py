@@ -4,32 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Callable
 
 import numpy as np
 
 from sentilora.analysis.metrics import Floats
+from sentilora.artifacts import Interval
 from sentilora.progress import Progress
 
 RESAMPLES = 1000
 _WEIGHTS_AT_ONCE = 2_000_000  # 16 MB
 _Z = 1.959964  # of 95%
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A number measured on a sample, with its 95% interval.
-
-    Attributes:
-        value: As measured.
-        low: The true one lies below in 2.5% of such samples.
-        high: It lies above in as many.
-    """
-
-    value: float
-    low: float
-    high: float
 
 
 def bootstrap(

@@ -1,4 +1,4 @@
-"""A linear model over words and pairs of words (TF-IDF, logistic regression), answering for texts it has not seen."""
+"""A linear model over words and pairs of words: TF-IDF with logistic regression."""
 
 from __future__ import annotations
 
@@ -13,7 +13,32 @@ from sentilora.progress import Progress
 from sentilora.tables import LabelledTexts, clusters_of
 
 FOLDS = 5
+NGRAMS = (1, 2)
 _FEATURES = 300_000  # the most frequent ones; bounds the memory
+_C = 10.0
+
+
+def require_scikit_learn() -> None:
+    """Raise MissingExtraError where scikit-learn is not installed."""
+    try:
+        import sklearn  # noqa: F401, PLC0415 - optional, and slow to import
+    except ModuleNotFoundError:
+        raise MissingExtraError("scikit-learn", "report") from None
+
+
+def tfidf() -> Any:
+    """A vectorizer that weighs words and pairs of words, to be fitted."""
+    from sklearn.feature_extraction.text import TfidfVectorizer  # noqa: PLC0415
+
+    return TfidfVectorizer(ngram_range=NGRAMS, sublinear_tf=True, max_features=_FEATURES, dtype=np.float32)
+
+
+def logistic_regression(features: Any, labels: npt.NDArray[np.int64], seed: int) -> Any:
+    """A model trained on features [n, terms] of texts with labels 0 or 1, [n]."""
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
+
+    model = LogisticRegression(C=_C, solver="liblinear", dual=True, max_iter=1000, random_state=seed)
+    return model.fit(features, labels)
 
 
 def folds_of(data: LabelledTexts, seed: int) -> npt.NDArray[np.int64]:
@@ -54,23 +79,17 @@ def held_out_probabilities(
         MissingExtraError: scikit-learn is not installed.
         DataError: The texts hold no word.
     """
-    try:
-        from sklearn.feature_extraction.text import TfidfVectorizer  # noqa: PLC0415 - optional, and slow to import
-        from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
-    except ModuleNotFoundError:
-        raise MissingExtraError("scikit-learn", "report") from None
+    require_scikit_learn()
     with Progress(what, int(folds.max()) + 2, "steps") as progress:
-        vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, max_features=_FEATURES, dtype=np.float32)
         try:
-            features: Any = vectorizer.fit_transform(texts)
+            features = tfidf().fit_transform(texts)
         except ValueError:
             raise DataError("the texts hold no words to learn from") from None
         progress.advance()
         probabilities = np.zeros(len(texts))
         for fold in range(int(folds.max()) + 1):
             held_out = folds == fold
-            model = LogisticRegression(C=10, solver="liblinear", dual=True, max_iter=1000, random_state=seed)
-            model.fit(features[~held_out], labels[~held_out])
+            model = logistic_regression(features[~held_out], labels[~held_out], seed)
             probabilities[held_out] = model.predict_proba(features[held_out])[:, 1]
             progress.advance()
     return probabilities

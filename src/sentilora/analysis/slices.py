@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sentilora.analysis.intervals import Interval, wilson
+from sentilora.analysis.intervals import wilson
 from sentilora.analysis.metrics import Answers, ClassificationMetrics
+from sentilora.artifacts import Interval
 from sentilora.text import EncodedText
 
 _MOST = 20

@@ -16,8 +16,9 @@ from rich.text import Text
 from sentilora.analysis.audit import Audit
 from sentilora.analysis.audit import audit as run_audit
 from sentilora.analysis.duplicates import THRESHOLD
-from sentilora.cli.options import column_options
+from sentilora.cli.options import adapter_option, column_options
 from sentilora.cli.render import console, facts_table
+from sentilora.errors import UserError
 from sentilora.inference import Classifier
 from sentilora.tables import Columns, read_labelled, read_unlabelled
 
@@ -45,6 +46,7 @@ _NEW = "other texts, labelled or not: a file of rows, or named as for train"
     type=click.Path(path_type=Path),
     help="Judge the labels by this model, rather than by a cross-validated linear one; it should not have seen DATA.",
 )
+@adapter_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option(
     "-o",
@@ -52,7 +54,7 @@ _NEW = "other texts, labelled or not: a file of rows, or named as for train"
     type=click.Path(path_type=Path, file_okay=False),
     help="Write label_errors.csv, duplicates.csv, shortcuts.csv and summary.json into this folder.",
 )
-def audit(
+def audit(  # noqa: PLR0913, PLR0917 - an argument a flag
     data: str,
     columns: Columns,
     group_column: Optional[str],
@@ -60,6 +62,7 @@ def audit(
     reference: Optional[str],
     threshold: float,
     model: Optional[Path],
+    adapter: Optional[str],
     as_json: bool,
     output: Optional[Path],
 ) -> None:
@@ -73,7 +76,9 @@ def audit(
     """
     table = read_labelled(data, dataclasses.replace(columns, group=group_column))
     others = [None if name is None else read_unlabelled(name, columns) for name in (against, reference)]
-    classifier = None if model is None else Classifier.load(model)
+    if adapter is not None and model is None:
+        raise UserError("--adapter names an adapter of the bundle that --model names: give both")
+    classifier = None if model is None else Classifier.load(model, adapter=adapter)
     found = run_audit(table, classifier=classifier, against=others[0], reference=others[1], threshold=threshold)
     if output is not None:
         found.write(output)

@@ -14,10 +14,18 @@ import numpy as np
 
 from sentilora.analysis import Comparison, Evaluation
 from sentilora.analysis import evaluate as run_evaluation
-from sentilora.analysis.baseline import baselines, require_scikit_learn, unmeasured
+from sentilora.analysis.baseline import baselines, unmeasured
 from sentilora.analysis.evaluation import ask
+from sentilora.analysis.linear import require_scikit_learn
 from sentilora.artifacts import kept_validation, open_model, write_file
-from sentilora.cli.options import base_option, column_options, device_option, labels_option, precision_option
+from sentilora.cli.options import (
+    adapter_option,
+    base_option,
+    column_options,
+    device_option,
+    labels_option,
+    precision_option,
+)
 from sentilora.cli.render import comparisons_table, console, evaluation_tables, mistakes_table, slices_table
 from sentilora.config import DeviceChoice
 from sentilora.errors import DataError, MissingExtraError
@@ -33,6 +41,7 @@ from sentilora.tables import Columns, LabelledTexts, read_labelled
     metavar="DATA",
     help="Labelled texts, named as for train (bundled:test and imdb:test are test parts); by default a run's own.",
 )
+@adapter_option
 @column_options
 @click.option("--by", metavar="COLUMN", help="Also measure the texts of each value of this column of the data.")
 @click.option("--against", metavar="PATH", type=click.Path(path_type=Path), help="Compare with another model.")
@@ -51,6 +60,7 @@ from sentilora.tables import Columns, LabelledTexts, read_labelled
 def evaluate(  # noqa: PLR0913, PLR0917 - an argument a flag
     path: Path,
     data: Optional[str],
+    adapter: Optional[str],
     columns: Columns,
     by: Optional[str],
     against: Optional[Path],
@@ -79,7 +89,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - an argument a flag
         require_scikit_learn()
     table = _measured(path, data, replace(columns, group=by))
     training = None if baseline is None else unmeasured(read_labelled(baseline, columns), table)
-    classifier = Classifier.load(path, base=base, device=device, labels=labels, precision=precision)
+    classifier = Classifier.load(path, adapter=adapter, base=base, device=device, labels=labels, precision=precision)
     other = None if against is None else Classifier.load(against, device=device, labels=labels)
     evaluation = run_evaluation(classifier, table, by or "group")
     comparisons = []
@@ -91,7 +101,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - an argument a flag
     if logits is not None:
         write_file(logits, _as_npy(evaluation.logits))
     if report is not None:
-        from sentilora.reporting import report_page  # noqa: PLC0415 - needs the extra `report`
+        from sentilora.reporting.page import report_page  # noqa: PLC0415 - needs the extra `report`
 
         write_file(report, report_page(str(path), table, evaluation, comparisons).encode())
     if as_json:
@@ -105,7 +115,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - an argument a flag
 def _require_reporting() -> None:
     """Say what is missing before the long work begins."""
     try:
-        import sentilora.reporting  # noqa: F401, PLC0415
+        import sentilora.reporting.page  # noqa: F401, PLC0415
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name), "report") from None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import click
 
@@ -11,11 +10,13 @@ from sentilora.cli.options import overwrite_option
 
 
 @click.command(short_help="Put the shards of a scoring together.")
-@click.argument("shards", metavar="SHARD...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The file with all rows.")
+@click.argument("shards", metavar="SHARD...", nargs=-1, required=True)
+@click.option("-o", "--output", required=True, help="The file with all rows.")
 @overwrite_option
-def gather(shards: Sequence[Path], output: Path, overwrite: bool) -> None:
+def gather(shards: Sequence[str], output: str, overwrite: bool) -> None:
     """Put the outputs of `score --shard` together, in the order of the inputs, as if they had been scored at once.
+
+    All files are local; a shard's .shard.json and .rejects.jsonl lie beside it.
 
     \b
     sentilora gather scored-*-of-4.csv --output scored.csv

@@ -75,7 +75,7 @@ def insights(scored: Sequence[str], report: Optional[Path], as_json: bool, **set
 def _require_reporting() -> None:
     """Say what is missing before the long work begins."""
     try:
-        import sentilora.reporting  # noqa: F401, PLC0415
+        import sentilora.reporting.insights  # noqa: F401, PLC0415
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name), "report") from None
 

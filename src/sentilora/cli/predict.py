@@ -11,7 +11,7 @@ from typing import Optional
 
 import click
 
-from sentilora.cli.options import base_option, device_option, labels_option, precision_option
+from sentilora.cli.options import adapter_option, base_option, device_option, labels_option, precision_option
 from sentilora.cli.render import console, predictions_table
 from sentilora.config import DeviceChoice
 from sentilora.errors import DataError, UserError
@@ -30,6 +30,7 @@ from sentilora.tables import read_texts
     help="Take the texts from a file of rows (.csv, .jsonl, .xlsx, ...), or from lines of text.",
 )
 @click.option("--text-column", help="Column with the texts, if not under a usual name.")
+@adapter_option
 @precision_option
 @labels_option
 @base_option
@@ -39,6 +40,7 @@ def predict(
     model: Path,
     file: Optional[Path],
     text_column: Optional[str],
+    adapter: Optional[str],
     precision: Optional[float],
     labels: Optional[list[str]],
     base: Optional[str],
@@ -56,7 +58,7 @@ def predict(
     if texts and file is not None:
         raise UserError("give texts or --file, not both")
     stream = read_texts(file, text_column) if file is not None else texts or _lines_of_stdin()
-    classifier = Classifier.load(model, base=base, device=device, labels=labels, precision=precision)
+    classifier = Classifier.load(model, adapter=adapter, base=base, device=device, labels=labels, precision=precision)
     predictions = classifier.predict_iter(stream)
     if sys.stdout.isatty():
         console().print(predictions_table(list(predictions)))

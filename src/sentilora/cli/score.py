@@ -39,6 +39,13 @@ from sentilora.config import CHUNK_ROWS
     show_default=True,
     help="Rows that are scored and kept at a time.",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Where to score: in this process, or on the Ray cluster that is running; the output is the same.",
+)
 @overwrite_option
 @precision_option
 @labels_option
@@ -47,9 +54,12 @@ from sentilora.config import CHUNK_ROWS
 def score(inputs: Sequence[str], output: str, **settings: Any) -> None:
     """Classify every row of INPUT: CSV, TSV, JSON lines, Parquet or Excel files, also compressed.
 
-    INPUT is a path, a folder, a pattern, a URL that fsspec knows, or - for standard input. All columns and the order of
-    the rows stay; sentiment, p_positive, confidence and truncated are added. Rows that cannot be scored are listed in
-    OUTPUT.rejects.jsonl. A run that was cut short goes on where it was when the same command is given again.
+    INPUT is a path, a folder, a pattern, a URL that fsspec knows, or - for standard input; of a folder or a pattern,
+    what this command wrote there is left out. Excel workbooks are read whole, all others as a stream.
+
+    All columns and the order of the rows stay; sentiment, p_positive, confidence and truncated are added. Rows that
+    cannot be scored are listed in OUTPUT.rejects.jsonl. A run that was cut short goes on where it was when
+    the same command is given again.
 
     \b
     sentilora score reviews.csv --output scored.csv --model runs/mine

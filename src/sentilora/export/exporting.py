@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -43,11 +44,11 @@ from sentilora.inference import Classifier
 from sentilora.inference.onnx import Graph, OnnxPredictor
 from sentilora.labels import SENTIMENT
 from sentilora.modeling.base import Base, load_pretrained
-from sentilora.modeling.cards import adapters_readme, bundle_readme
 from sentilora.modeling.devices import choose_device
 from sentilora.modeling.loading import base_of, load_adapter, load_merged, manifest_of
 from sentilora.modeling.merging import folded
 from sentilora.notes import Notes
+from sentilora.reporting.cards import Making, adapters_card, bundle_card
 from sentilora.tables import LabelledTexts, read_labelled, read_texts
 
 UNLABELLED = 2000
@@ -119,13 +120,26 @@ def export(
     chosen = np.random.default_rng(0).permutation(len(texts))[:UNLABELLED]
     others = [texts[row] for row in chosen]
     make = _merged if len(models) == 1 else _with_adapters
+    making = Making.of(
+        "export",
+        [os.fspath(path) for path in models],
+        os.fspath(output),
+        base=base,
+        unlabelled=None if unlabelled is None else os.fspath(unlabelled),
+    )
     with tempfile.TemporaryDirectory() as work, new_folder(Path(output), overwrite) as folder:
-        exported = make(models, Path(work), folder, base, others, notes)
+        exported = make(models, Path(work), folder, base, others, making, notes)
     return Exported(Path(output), *exported, tuple(notes))
 
 
 def _merged(
-    models: Sequence[PathLike], work: Path, folder: Path, base: Optional[str], others: Sequence[str], notes: Notes
+    models: Sequence[PathLike],
+    work: Path,
+    folder: Path,
+    base: Optional[str],
+    others: Sequence[str],
+    making: Making,
+    notes: Notes,
 ) -> tuple[str, dict[str, float], dict[str, Verdict]]:
     path = models[0]
     source = open_model(path)
@@ -142,13 +156,19 @@ def _merged(
     write_file(folder / TOKENIZER, classifier.encoder.tokenizer.to_str(pretty=True).encode())
     manifest = _finished(candidate, candidate.predictor(graph), quantisation, verdicts[name])
     manifest = msgspec.structs.replace(manifest, kind="bundle", notes=(*manifest.notes, *notes))
-    write_file(folder / README, bundle_readme(manifest).encode())
+    write_file(folder / README, bundle_card(manifest, making).encode())
     write_manifest(folder, manifest)
     return quantisation.name, {name: gate.parity.difference}, verdicts
 
 
 def _with_adapters(
-    models: Sequence[PathLike], work: Path, folder: Path, base: Optional[str], others: Sequence[str], notes: Notes
+    models: Sequence[PathLike],
+    work: Path,
+    folder: Path,
+    base: Optional[str],
+    others: Sequence[str],
+    making: Making,
+    notes: Notes,
 ) -> tuple[str, dict[str, float], dict[str, Verdict]]:
     names = [_name_of(path) for path in models]
     if len(set(names)) < len(names):
@@ -172,6 +192,7 @@ def _with_adapters(
     tokenizer = candidates[0].classifier.encoder.tokenizer.to_str(pretty=True)
     write_file(folder / TOKENIZER, tokenizer.encode())
     digest = sha256_of(folder / GRAPH)
+    adapters = {}
     for candidate in candidates:
         place = folder / BUNDLE_ADAPTER_FOLDER / candidate.name
         place.mkdir(parents=True)
@@ -180,7 +201,8 @@ def _with_adapters(
         if own != tokenizer:
             write_file(place / TOKENIZER, own.encode())
         manifest = _finished(candidate, candidate.predictor(graph), quantisation, verdicts[candidate.name])
-        write_manifest(place, msgspec.structs.replace(manifest, kind="bundle-adapter", graph=digest))
+        manifest = msgspec.structs.replace(manifest, kind="bundle-adapter", graph=digest)
+        adapters[candidate.name] = write_manifest(place, manifest)
     head = candidates[0].manifest
     manifest = Manifest(
         kind="bundle",
@@ -191,7 +213,7 @@ def _with_adapters(
         quantisation=quantisation.name,
         notes=tuple(notes),
     )
-    write_file(folder / README, adapters_readme(manifest, names).encode())
+    write_file(folder / README, adapters_card(manifest, adapters, making).encode())
     write_manifest(folder, manifest)
     return quantisation.name, {each.name: each.gate.parity.difference for each in candidates}, verdicts
 

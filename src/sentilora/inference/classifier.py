@@ -82,17 +82,19 @@ class Classifier:
         device: DeviceChoice = "auto",
         labels: Optional[Sequence[str]] = None,
         precision: Optional[float] = None,
+        threads: Optional[int] = None,
     ) -> Classifier:
         """Load a run, an adapter (ours or made by plain PEFT), a standalone model, or a bundle.
 
         Args:
-            path: The folder.
+            path: The folder, or the model's name on the Hub: `owner/name` or `owner/name@revision`.
             adapter: Which one of a bundle with several.
             base: The adapter's base, where it is to be found elsewhere than recorded; its weights must be the same.
             device: Where to compute; `auto` takes CUDA, then MPS, then the CPU.
             labels: Names for the labels, in the order of the logits, where the folder names none or others.
             precision: Wanted share of right answers among those given: a text below the confidence that reached it on
                 the validation texts gets the label `uncertain`. None answers every text.
+            threads: Cores that a bundle uses; None takes all that the process may.
 
         Raises:
             ModelError: There is no sound model there, the base's weights are not those the adapter was trained on,
@@ -100,13 +102,15 @@ class Classifier:
             HubError: The adapter's base is on the Hub, which cannot be reached.
             MissingExtraError: The folder needs PyTorch, which is not installed.
         """
-        folder = open_model(path)
+        notes = Notes()
+        folder = open_model(path, notes)
         if folder.kind == "bundle":
             from sentilora.inference.bundle import Bundle  # noqa: PLC0415 - which makes classifiers
 
-            classifier = Bundle.open(path).classifier(adapter)
+            classifier = Bundle.open(folder.path, threads=threads).classifier(adapter)
+            classifier.notes = notes
         else:
-            classifier = _in_torch(folder, base, device)
+            classifier = _in_torch(folder, base, device, notes)
         if labels is not None:
             classifier.labels = _renamed(classifier.labels, labels)
         if precision is not None:
@@ -163,13 +167,13 @@ class Classifier:
         ]
 
 
-def _in_torch(folder: ModelFolder, base: Optional[str], device: DeviceChoice) -> Classifier:
+def _in_torch(folder: ModelFolder, base: Optional[str], device: DeviceChoice, notes: Notes) -> Classifier:
     try:
         # By name: this room stands below the torch wing, and must import without torch.
         loading = importlib.import_module("sentilora.modeling.loading")
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name), "train") from None
-    classifier: Classifier = loading.load_classifier(folder, base=base, device=device)
+    classifier: Classifier = loading.load_classifier(folder, base, device, notes)
     return classifier
 
 

@@ -30,9 +30,8 @@ from sentilora.notes import Notes
 from sentilora.text import TextEncoder
 
 
-def load_classifier(folder: ModelFolder, *, base: Optional[str] = None, device: DeviceChoice = "auto") -> Classifier:
+def load_classifier(folder: ModelFolder, base: Optional[str], device: DeviceChoice, notes: Notes) -> Classifier:
     """Load what `Classifier.load` promises; see there."""
-    notes = Notes()
     chosen = choose_device(device, notes)
     if folder.kind == "merged":
         return load_merged(folder, chosen, notes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from pathlib import Path
 from typing import Any, Optional
 
@@ -26,12 +27,12 @@ from sentilora.config import DeviceChoice
 from sentilora.errors import ModelError, OutputError
 from sentilora.inference import Classifier
 from sentilora.modeling.base import transformers_silenced
-from sentilora.modeling.cards import merged_readme
 from sentilora.modeling.devices import choose_device
 from sentilora.modeling.loading import base_of, load_adapter, load_merged, manifest_of
 from sentilora.modeling.saving import MERGE_TOLERANCE, Parity, torch_predictor, write_tokenizer
 from sentilora.notes import Notes
 from sentilora.progress import Progress
+from sentilora.reporting.cards import Making, merged_card
 from sentilora.tables import read_labelled
 
 
@@ -84,12 +85,13 @@ def merge(
         with transformers_silenced():
             merged.save_pretrained(temporary)
         write_tokenizer(adapter.encoder, temporary)
-        write_file(temporary / README, merged_readme(manifest).encode())
         written = write_manifest(temporary, manifest)
         reloaded = load_merged(ModelFolder(temporary, "merged", written), predictor.device)
         with Progress("answers of the merged model", len(token_ids)) as progress:
             parity = Parity.of(expected, reloaded.predictor.logits(token_ids, progress.advance))
         parity.require("the merged model", MERGE_TOLERANCE)
+        making = Making.of("merge", [os.fspath(path)], os.fspath(output), base=base)
+        write_file(temporary / README, merged_card(written, making, str(parity)).encode())
     return parity
 
 

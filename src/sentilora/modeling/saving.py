@@ -25,11 +25,11 @@ from sentilora.errors import OutputError, ParityError
 from sentilora.inference import Classifier
 from sentilora.inference.predictor import Logits
 from sentilora.modeling.base import Base
-from sentilora.modeling.cards import adapter_readme
 from sentilora.modeling.loading import load_adapter
 from sentilora.modeling.lora import untrained_parts
 from sentilora.modeling.predictor import TorchPredictor
 from sentilora.progress import Progress
+from sentilora.reporting.cards import adapter_card
 from sentilora.text import TextEncoder
 
 # On fp32 logits. A reload computes the same sums; a merged model adds them up in another order, layer after layer.
@@ -53,6 +53,10 @@ class Parity:
     def of(cls, expected: Logits, found: Logits) -> Parity:
         """Compare logits [n, labels]."""
         return cls(len(expected), float(np.abs(expected - found).max()))
+
+    def __str__(self) -> str:
+        """One line for a person."""
+        return f"its logits differ by at most {self.difference:.1g} over {self.texts:,} texts"
 
     def require(self, what: str, tolerance: float) -> None:
         """Raise ParityError unless the difference is within `tolerance`; a NaN is not."""
@@ -112,7 +116,7 @@ def write_adapter(trained: Classifier, base: Base, manifest: Manifest, folder: P
     if missing:
         raise ParityError(f"the adapter was saved without {', '.join(missing)}: please report this")
     write_tokenizer(trained.encoder, folder)
-    write_file(folder / README, adapter_readme(manifest).encode())
+    write_file(folder / README, adapter_card(manifest).encode())
     return write_manifest(folder, manifest)
 
 

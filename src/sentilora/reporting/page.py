@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Optional
 
 from markupsafe import Markup
 
 from sentilora.analysis import Comparison, Evaluation
 from sentilora.analysis.metrics import measure_name
 from sentilora.labels import SENTIMENT
-from sentilora.reporting.plots import abstaining_plot, precision_recall_plot, reliability_plot, slices_plot
+from sentilora.reporting.curve import TrainingCurve
+from sentilora.reporting.plots import (
+    abstaining_plot,
+    precision_recall_plot,
+    reliability_plot,
+    slices_plot,
+    training_plot,
+)
 from sentilora.reporting.templates import render
 from sentilora.reporting.verdict import verdict
 from sentilora.tables import LabelledTexts
@@ -28,7 +36,13 @@ _MEANINGS = {
 }
 
 
-def report_page(model: str, data: LabelledTexts, evaluation: Evaluation, comparisons: Sequence[Comparison] = ()) -> str:
+def report_page(
+    model: str,
+    data: LabelledTexts,
+    evaluation: Evaluation,
+    comparisons: Sequence[Comparison] = (),
+    curve: Optional[TrainingCurve] = None,
+) -> str:
     """The whole page.
 
     Args:
@@ -36,6 +50,7 @@ def report_page(model: str, data: LabelledTexts, evaluation: Evaluation, compari
         data: The texts that it was measured on.
         evaluation: What came of it.
         comparisons: With other models on the same texts.
+        curve: How the model was trained, where that is to be shown.
     """
     answers, abstaining = evaluation.answers, evaluation.abstaining
     return render(
@@ -58,6 +73,7 @@ def report_page(model: str, data: LabelledTexts, evaluation: Evaluation, compari
                 "length": slices_plot(
                     [part for part in evaluation.slices if part.by == "tokens"], evaluation.metrics.accuracy
                 ),
+                **({} if curve is None else {"training": training_plot(curve)}),
             }.items()
         },
     )

@@ -22,6 +22,7 @@ from sentilora.analysis.metrics import Answers, ClassificationMetrics
 from sentilora.analysis.shares import Share
 from sentilora.analysis.slices import Slice
 from sentilora.artifacts import AbstentionPoint
+from sentilora.reporting.curve import TrainingCurve
 
 _INK = "#123456"  # becomes the colour of the text around the picture
 _BLUE, _ORANGE = "#4c84f0", "#e08a2e"
@@ -146,6 +147,14 @@ def time_plot(parts: Sequence[Part], period: Period, overall: Share) -> str:
         lower.set_ylabel("texts")
         lower.xaxis_date()
         lower.grid(visible=False)
+        return _svg(figure)
+
+
+def training_plot(curve: TrainingCurve) -> str:
+    """Losses and accuracy over the epochs."""
+    with _style("training"):
+        figure = _figure(width=2 * _SIZE[0])
+        curve.draw(figure)
         return _svg(figure)
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Callable, Optional
+
+import msgspec
 
 from sentilora.inference import Classifier
 
-_REMEMBERED = 100_000  # answers, in about 30 MB
+_REMEMBERED = 30_000  # answers, in about 8 MB
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """What is written beside a row. The attributes are the columns.
 
     Attributes:

@@ -15,7 +15,7 @@ import msgspec
 from sentilora.artifacts import PathLike, full_disk_in_one_line, sha256_of
 from sentilora.errors import DataError, OutputError
 from sentilora.progress import Progress
-from sentilora.scoring.journal import OutputPlace, ShardRecord, write_joined, write_rejects
+from sentilora.scoring.journal import SHARD_RECORD, OutputPlace, ShardRecord, write_joined, write_rejects
 from sentilora.scoring.work import Tally
 from sentilora.tables.inputs import TableName, is_url
 from sentilora.tables.writing import TableFormat, require_writable, table_format
@@ -44,7 +44,7 @@ def gather(shards: Sequence[PathLike], output: PathLike, *, overwrite: bool = Fa
     """Put the outputs of all shards of a job together: to the bytes of a job that was not sharded.
 
     Args:
-        shards: The files that `score` wrote with `shard`, in any order, their `.shard.json` beside them.
+        shards: The local files that `score` wrote with `shard`, in any order, their `.shard.json` beside them.
         output: A local file of the same format, perhaps compressed otherwise.
         overwrite: Whether an output that is there may be replaced.
 
@@ -56,6 +56,9 @@ def gather(shards: Sequence[PathLike], output: PathLike, *, overwrite: bool = Fa
     require_writable(target)
     if is_url(target.name):
         raise OutputError(f"{target.name} is remote: gather into a local file and copy it")
+    for shard in shards:
+        if is_url(os.fspath(shard)):
+            raise DataError(f"{shard} is remote: copy it here with its {SHARD_RECORD}")
     place = OutputPlace(Path(target.name))
     place.refuse_existing(overwrite)
     shares = _in_order([_Share.read(Path(shard)) for shard in shards])

@@ -38,8 +38,7 @@ class Shard(msgspec.Struct, frozen=True):
 
     def name(self, output: TableName) -> str:
         """`scored-1-of-4.csv` for `scored.csv`."""
-        stem = output.name[: output.name.lower().rindex(output.ending)]
-        return f"{stem}-{self.index}-of-{self.count}{output.name[len(stem) :]}"
+        return f"{output.stem}-{self.index}-of-{self.count}{output.name[len(output.stem) :]}"
 
     def __str__(self) -> str:
         """As the user writes it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Optional
 
 import msgspec
+from fsspec.core import strip_protocol
 
 from sentilora.artifacts import exclusive, full_disk_in_one_line, sha256_of, unfinished, write_file, write_json
 from sentilora.errors import OutputError
@@ -110,6 +112,13 @@ class OutputPlace:
         _flush(self.path.parent)
 
 
+def is_own(candidate: str, output: TableName) -> bool:
+    """Whether a file is the output, a shard of it, or a list of rejects, none of which is meant by its folder."""
+    stem, suffixes = output.stem, output.name[len(output.stem) :]
+    own = f"{re.escape(strip_protocol(stem))}(-[0-9]+-of-[0-9]+)?{re.escape(suffixes)}"
+    return candidate.endswith(REJECTS) or re.fullmatch(own, strip_protocol(candidate)) is not None
+
+
 class Journal:
     """The growing folder of a job, `OUTPUT.unfinished`, held by this process alone.
 
@@ -146,10 +155,13 @@ class Journal:
             finally:
                 journal._leave(resume)
 
-    def done(self, number: int) -> Optional[ChunkRecord]:
-        """The record of a chunk that is finished."""
-        path = self._file(number, "json")
-        return msgspec.json.decode(path.read_bytes(), type=ChunkRecord) if path.is_file() else None
+    def is_done(self, number: int) -> bool:
+        """Whether a chunk is finished."""
+        return self._file(number, "json").is_file()
+
+    def record(self, number: int) -> ChunkRecord:
+        """The record of a finished chunk."""
+        return msgspec.json.decode(self._file(number, "json").read_bytes(), type=ChunkRecord)
 
     def keep(self, number: int, chunk: ScoredChunk) -> None:
         """Write a finished chunk."""

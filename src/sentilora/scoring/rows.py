@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 import msgspec
 import pyarrow as pa
@@ -13,13 +13,13 @@ import pyarrow as pa
 from sentilora.config import MAX_CHARACTERS
 from sentilora.errors import DataError
 from sentilora.notes import Notes
-from sentilora.progress import Progress
 from sentilora.scoring.answers import Answer, Answers
 from sentilora.scoring.job import InputFile
 from sentilora.tables.cells import as_values
+from sentilora.tables.inputs import TableName
 from sentilora.tables.scored import ANSWER_TYPES, SUFFIX
 from sentilora.tables.streaming import Broken, Chunk
-from sentilora.tables.writing import Size, TableFormat
+from sentilora.tables.writing import Size, TableFormat, table_format
 
 
 class ChunkRecord(msgspec.Struct, frozen=True):
@@ -46,11 +46,13 @@ class ScoredChunk:
         record: What became of it.
         encoded: Its rows with their answers, in the output's format.
         rejects: Lines of JSON on the rows that could not be scored.
+        repeated: Texts that needed no computing.
     """
 
     record: ChunkRecord
     encoded: bytes
     rejects: bytes
+    repeated: int
 
 
 class Reject(msgspec.Struct, frozen=True):
@@ -65,6 +67,30 @@ class Reject(msgspec.Struct, frozen=True):
     file: str
     row: int
     reason: str
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How scored rows are written.
+
+    Attributes:
+        output: Whose ending names the format.
+        schema: All columns.
+        answer_columns: Those that hold the answers.
+    """
+
+    output: TableName
+    schema: pa.Schema
+    answer_columns: Sequence[str]
+
+    @property
+    def format(self) -> TableFormat:
+        """What encodes and joins chunks."""
+        return table_format(self.output, self.schema)
+
+    def has_room_for(self, column: str) -> bool:
+        """Whether a row may bring a value in this column."""
+        return self.output.holds_json or column in self.schema.names
 
 
 def with_answers(columns: pa.Schema, notes: Notes) -> tuple[pa.Schema, list[str]]:
@@ -89,25 +115,15 @@ class RowScorer:
 
     Args:
         answers: Where the answers come from.
-        output: The format to write.
-        columns: The inputs' columns that can be written; None where every row may bring its own.
-        answer_columns: Names for the columns with the answers.
-        progress: Told of every row.
+        layout: How to write.
+        on_rows: Told of every row.
     """
 
-    def __init__(
-        self,
-        answers: Answers,
-        output: TableFormat,
-        columns: Optional[Sequence[str]],
-        answer_columns: Sequence[str],
-        progress: Progress,
-    ) -> None:
+    def __init__(self, answers: Answers, layout: Layout, on_rows: Callable[[int], Any]) -> None:
         self._answers = answers
-        self._output = output
-        self._columns = columns
-        self._answer_columns = answer_columns
-        self._progress = progress
+        self._layout = layout
+        self._format = layout.format
+        self._on_rows = on_rows
 
     def __call__(self, file: InputFile, chunk: Chunk) -> ScoredChunk:
         """Score a chunk."""
@@ -115,19 +131,20 @@ class RowScorer:
         unusable.update(self._unplaced(chunk))
         kept = [place for place in range(len(texts)) if place not in unusable]
         broken = [*chunk.broken, *(Broken(chunk.numbers[place], reason) for place, reason in unusable.items())]
-        self._progress.advance(len(broken))
-        answers = self._answers([texts[place] for place in kept], self._progress.advance)
+        self._on_rows(len(broken))
+        repeated = self._answers.repeated
+        answers = self._answers([texts[place] for place in kept], self._on_rows)
         table = chunk.table if len(kept) == len(texts) else chunk.table.take(pa.array(kept, pa.int64()))
-        encoded = self._output.encode(self._with_answers(table, answers))
+        encoded = self._format.encode(self._with_answers(table, answers))
         rejects = b"".join(
             msgspec.json.encode(Reject(file.name, row.row, row.reason)) + b"\n"
             for row in sorted(broken, key=lambda row: row.row)
         )
         record = ChunkRecord(chunk.rows, Size(len(answers), len(encoded)), len(broken), len(rejects))
-        return ScoredChunk(record, encoded, rejects)
+        return ScoredChunk(record, encoded, rejects, self._answers.repeated - repeated)
 
     def _with_answers(self, table: pa.Table, answers: Sequence[Answer]) -> pa.Table:
-        for name, (attribute, kind) in zip(self._answer_columns, ANSWER_TYPES.items()):
+        for name, (attribute, kind) in zip(self._layout.answer_columns, ANSWER_TYPES.items()):
             column = pa.array([getattr(answer, attribute) for answer in answers], kind)
             table = table.append_column(pa.field(name, kind), column)
         return table
@@ -137,7 +154,7 @@ class RowScorer:
         return {
             place: f"has a value '{name}', a column that the first rows lack"
             for name in chunk.table.column_names
-            if self._columns is not None and name not in self._columns
+            if not self._layout.has_room_for(name)
             for place, value in enumerate(chunk.table.column(name).to_pylist())
             if value is not None
         }

@@ -7,71 +7,27 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any, Optional, Union, get_args
 
 import fsspec
-import msgspec
 
 from sentilora.artifacts import PathLike, unfinished
-from sentilora.config import CHUNK_ROWS, DeviceChoice
-from sentilora.errors import ConfigError, OutputError
+from sentilora.errors import ConfigError, MissingExtraError, OutputError
 from sentilora.inference import Classifier
 from sentilora.progress import Progress
 from sentilora.scoring.answers import Answers
 from sentilora.scoring.job import Job, Shard, model_fingerprint
-from sentilora.scoring.journal import REJECTS, JournalEntry, OutputPlace
-from sentilora.scoring.rows import RowScorer, with_answers
-from sentilora.scoring.survey import all_columns, rows_ahead, survey
-from sentilora.scoring.work import Tally, Work
+from sentilora.scoring.journal import REJECTS, JournalEntry, OutputPlace, is_own
+from sentilora.scoring.rows import Layout, RowScorer, with_answers
+from sentilora.scoring.settings import EngineChoice, ScoreSettings
+from sentilora.scoring.survey import Source, all_columns, rows_ahead, survey
+from sentilora.scoring.work import Engine, LocalEngine, Tally, Work
 from sentilora.tables.inputs import TableName, find_inputs, is_url, store_in_one_line
-from sentilora.tables.writing import require_writable, table_format
+from sentilora.tables.writing import require_writable
 
 _logger = logging.getLogger("sentilora")
-
-
-class ScoreSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How to score.
-
-    Attributes:
-        model: Folder of a run, an adapter, a merged model or a bundle.
-        adapter: Which one of a bundle with several.
-        text_column: With the texts, where it has no usual name.
-        format: What standard input and output hold: `csv`, `tsv` or `jsonl`.
-        shard: `i/n`: score only the i-th of n equal shares, into a file named after it.
-        chunk_rows: Rows that are scored and kept at a time.
-        labels: As for `Classifier.load`.
-        base: The same.
-        device: The same.
-        precision: The same.
-    """
-
-    model: PathLike
-    adapter: Optional[str] = None
-    text_column: Optional[str] = None
-    format: Optional[str] = None
-    shard: Optional[str] = None
-    chunk_rows: int = CHUNK_ROWS
-    labels: Optional[Sequence[str]] = None
-    base: Optional[str] = None
-    device: DeviceChoice = "auto"
-    precision: Optional[float] = None
-
-    def classifier(self) -> Classifier:
-        """The classifier to ask."""
-        return Classifier.load(
-            self.model,
-            adapter=self.adapter,
-            base=self.base,
-            device=self.device,
-            labels=self.labels,
-            precision=self.precision,
-        )
-
-    def answer_settings(self) -> dict[str, str]:
-        """What, beside the model's files, the answers depend on."""
-        names = ("adapter", "text_column", "labels", "base", "device", "precision")
-        return {name: str(getattr(self, name)) for name in names}
 
 
 @dataclass(frozen=True)
@@ -121,16 +77,19 @@ def score(
         ConfigError: Settings do not go together.
         DataError: An input cannot be read, or has no column of texts.
         ModelError: There is no sound model.
+        MissingExtraError: The model needs PyTorch, or the engine Ray, which is not installed.
         OutputError: The output exists, another job was begun there, another process works on it, or the disk is full.
     """
     started = time.monotonic()
     chosen = ScoreSettings(**settings)
     given = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
-    names = find_inputs([os.fspath(name) for name in given], chosen.format)
     target = TableName.parse(os.fspath(output), chosen.format)
     require_writable(target)
+    names = find_inputs(
+        [os.fspath(name) for name in given], chosen.format, leave_out=lambda name: _is_own(name, target)
+    )
     shard = None if chosen.shard is None else Shard.parse(chosen.shard)
-    _refuse_combinations(names, target, shard is not None)
+    _refuse_combinations(names, target, chosen)
     if shard is not None:
         target = TableName.parse(shard.name(target))
     _refuse_existing(target, overwrite)
@@ -146,22 +105,36 @@ def score(
         ending=target.ending,
         schema=schema.serialize().to_pybytes(),
     )
-    answers = Answers(classifier)
-    output_format = table_format(target, schema)
+    layout = Layout(target, schema, answer_columns)
+    entry = JournalEntry(job, shard)
     with Progress("scoring", rows_ahead(sources, shard), "rows") as progress:
-        columns = None if target.holds_json else schema.names
-        scorer = RowScorer(answers, output_format, columns, answer_columns, progress)
-        work = Work(sources, JournalEntry(job, shard), scorer, output_format, progress)
-        tally = _do(work, names, target, overwrite)
+        engine = _engine(chosen, entry, sources, classifier, layout, progress)
+        tally = _do(Work(engine, entry, layout.format, progress), names, target, overwrite)
     return ScoreResult(
         output=target.name,
         rejects=f"{target.name}{REJECTS}" if tally.rejected and not target.is_standard else None,
         scored=tally.scored,
         rejected=tally.rejected,
         resumed=tally.resumed,
-        repeated=answers.repeated,
+        repeated=tally.repeated,
         seconds=time.monotonic() - started,
     )
+
+
+def _engine(
+    chosen: ScoreSettings,
+    entry: JournalEntry,
+    sources: Sequence[Source],
+    classifier: Classifier,
+    layout: Layout,
+    progress: Progress,
+) -> Engine:
+    if chosen.engine == "local":
+        return LocalEngine(sources, entry.shard, RowScorer(Answers(classifier), layout, progress.advance))
+    from sentilora.scoring.cluster import RayEngine  # noqa: PLC0415 - Ray may not be installed
+
+    sizes = [size for source in sources for size in source.sizes or ()]
+    return RayEngine(chosen, entry, sizes, layout, progress, classifier.notes)
 
 
 def _do(work: Work, names: Sequence[TableName], target: TableName, overwrite: bool) -> Tally:
@@ -176,11 +149,26 @@ def _do(work: Work, names: Sequence[TableName], target: TableName, overwrite: bo
     return work.to_file(target, overwrite, resume=not piped)
 
 
-def _refuse_combinations(names: Sequence[TableName], target: TableName, sharded: bool) -> None:
+def _is_own(found: str, target: TableName) -> bool:
+    own = not target.is_standard and is_own(found, target)
+    if own:
+        _logger.info(f"{found} was written by scoring, and is no input")
+    return own
+
+
+def _refuse_combinations(names: Sequence[TableName], target: TableName, chosen: ScoreSettings) -> None:
     piped = any(name.is_standard for name in names)
     if piped and len(names) > 1:
         raise ConfigError("- stands for standard input, and goes with no other input")
-    if sharded and (piped or target.is_standard or is_url(target.name)):
+    if chosen.engine not in get_args(EngineChoice):
+        raise ConfigError(f"no engine '{chosen.engine}': {' or '.join(get_args(EngineChoice))}")
+    if chosen.engine == "ray" and find_spec("ray") is None:
+        raise MissingExtraError("Ray", "ray")
+    if piped and chosen.engine == "ray":
+        raise ConfigError("--engine ray reads files: standard input reaches one process only")
+    if chosen.device not in ("auto", "cpu") and chosen.engine == "ray":
+        raise ConfigError(f"--engine ray computes on CPUs: leave --device {chosen.device} out")
+    if chosen.shard is not None and (piped or target.is_standard or is_url(target.name)):
         raise ConfigError("--shard reads and writes files: - and remote outputs cannot be put together again")
     if target.name in {name.name for name in names} and not target.is_standard:
         raise ConfigError(f"{target.name} is an input: name another output")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -16,6 +17,8 @@ from sentilora.tables.cells import holds_texts, is_json, json_type
 from sentilora.tables.columns import TEXT_NAMES, find_column
 from sentilora.tables.inputs import TableName
 from sentilora.tables.streaming import Chunk, read_chunks
+
+_logger = logging.getLogger("sentilora")
 
 _Types = dict[str, pa.DataType]
 
@@ -77,6 +80,8 @@ def rows_ahead(sources: Sequence[Source], shard: Optional[Shard]) -> Optional[in
 def _survey_file(
     name: TableName, text_column: Optional[str], chunk_rows: int, typed: bool, progress: Progress
 ) -> Source:
+    if name.ending == ".xlsx":
+        _logger.info(f"{name.name} is read whole: a large table takes less memory as CSV or Parquet")
     fingerprint = name.fingerprint()
     types: _Types = {}
     sizes = []

@@ -5,17 +5,18 @@ from __future__ import annotations
 import logging
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Callable, Optional, Protocol
 
 import fsspec
 
 from sentilora.errors import DataError, SentiloraError
 from sentilora.progress import Progress
-from sentilora.scoring.job import InputFile
+from sentilora.scoring.job import InputFile, Shard
 from sentilora.scoring.journal import REJECTS, Journal, JournalEntry, OutputPlace
-from sentilora.scoring.rows import ChunkRecord, RowScorer
+from sentilora.scoring.rows import ChunkRecord, RowScorer, ScoredChunk
 from sentilora.scoring.survey import Source
 from sentilora.tables.inputs import TableName, store_in_one_line
 from sentilora.tables.streaming import Chunk
@@ -32,14 +33,16 @@ class Tally:
         scored: Written.
         rejected: Told apart.
         resumed: Of both, those that an earlier command had done.
+        repeated: Texts that needed no computing.
     """
 
     scored: int
     rejected: int
     resumed: int = 0
+    repeated: int = 0
 
     @classmethod
-    def of(cls, records: Mapping[int, ChunkRecord], resumed: int = 0) -> Tally:
+    def of(cls, records: Mapping[int, ChunkRecord], resumed: int = 0, repeated: int = 0) -> Tally:
         """Add up the chunks.
 
         Raises:
@@ -49,6 +52,7 @@ class Tally:
             sum(record.size.rows for record in records.values()),
             sum(record.rejects for record in records.values()),
             resumed,
+            repeated,
         )
         rows = sum(record.rows for record in records.values())
         if tally.scored + tally.rejected != rows:
@@ -56,40 +60,86 @@ class Tally:
         return tally
 
 
+class Engine(Protocol):
+    """What scores the chunks of a share."""
+
+    def __call__(self, is_done: Callable[[int], bool]) -> Iterator[tuple[int, Optional[ScoredChunk]]]:
+        """Every chunk's number, in order, and the chunk scored; None for one that is done already."""
+        ...
+
+
+@dataclass(frozen=True)
+class LocalEngine:
+    """Scores in this process.
+
+    Attributes:
+        sources: The inputs.
+        shard: The share to score.
+        scorer: Scores a chunk.
+    """
+
+    sources: Sequence[Source]
+    shard: Optional[Shard]
+    scorer: RowScorer
+
+    def __call__(self, is_done: Callable[[int], bool]) -> Iterator[tuple[int, Optional[ScoredChunk]]]:
+        """See `Engine`."""
+        for number, file, chunk in numbered(((source.file, source.chunks) for source in self.sources), self.shard):
+            yield number, None if is_done(number) else self.scorer(file, chunk)
+
+
+def numbered(
+    files: Iterable[tuple[InputFile, Iterator[Chunk]]], shard: Optional[Shard]
+) -> Iterator[tuple[int, InputFile, Chunk]]:
+    """The chunks of a share, numbered through all inputs.
+
+    Raises:
+        DataError: An input is no longer as it was when its rows were counted.
+    """
+    number = 0
+    for file, chunks in files:
+        rows = 0
+        for chunk in chunks:
+            rows += chunk.rows
+            if shard is None or number in shard:
+                yield number, file, chunk
+            number += 1
+        if file.rows not in (None, rows):
+            raise DataError(f"{file.name} was changed while it was scored: score it again")
+
+
 @dataclass(frozen=True)
 class Work:
     """A job, or a share of it, ready to be done once.
 
     Attributes:
-        sources: The inputs.
+        engine: Scores its chunks.
         entry: The job and the share.
-        scorer: Scores a chunk.
         format: Of the output.
-        progress: Told of rows that were done before; the scorer tells of the others.
+        progress: Told of rows that were done before; the engine tells of the others.
     """
 
-    sources: Sequence[Source]
+    engine: Engine
     entry: JournalEntry
-    scorer: RowScorer
     format: TableFormat
     progress: Progress
 
     def to_file(self, target: TableName, overwrite: bool, resume: bool = True) -> Tally:
         """Write a local file, going on where an earlier command stopped if `resume`."""
         records: dict[int, ChunkRecord] = {}
-        resumed = 0
+        resumed = repeated = 0
         with Journal.open(OutputPlace(Path(target.name)), self.entry, overwrite, resume) as journal:
-            for number, file, chunk in self._chunks():
-                record = journal.done(number)
-                if record is None:
-                    scored = self.scorer(file, chunk)
-                    journal.keep(number, scored)
-                    record = scored.record
-                else:
+            for number, scored in self.engine(journal.is_done):
+                if scored is None:
+                    record = journal.record(number)
                     self.progress.skip(record.rows)
                     resumed += record.rows
+                else:
+                    journal.keep(number, scored)
+                    record = scored.record
+                    repeated += scored.repeated
                 records[number] = record
-            tally = Tally.of(records, resumed)
+            tally = Tally.of(records, resumed, repeated)
             journal.finish(target, self.format, records)
         return tally
 
@@ -108,31 +158,17 @@ class Work:
     def to_standard_output(self) -> Tally:
         """Write each chunk when it is done; rejects go to the log."""
         records: dict[int, ChunkRecord] = {}
+        repeated: list[int] = []
 
         def encoded() -> Iterator[bytes]:
-            for number, file, chunk in self._chunks():
-                scored = self.scorer(file, chunk)
+            for number, scored in self.engine(lambda _: False):
+                if scored is None:  # never: no journal is kept
+                    continue
                 records[number] = scored.record
+                repeated.append(scored.repeated)
                 for line in scored.rejects.decode().splitlines():
                     _logger.warning(line)
                 yield scored.encoded
 
         self.format.join(encoded(), sys.stdout.buffer)
-        return Tally.of(records)
-
-    def _chunks(self) -> Iterator[tuple[int, InputFile, Chunk]]:
-        """The chunks of this share, numbered through all inputs.
-
-        Raises:
-            DataError: An input is no longer as it was when its rows were counted.
-        """
-        number = 0
-        for source in self.sources:
-            rows = 0
-            for chunk in source.chunks:
-                rows += chunk.rows
-                if self.entry.shard is None or number in self.entry.shard:
-                    yield number, source.file, chunk
-                number += 1
-            if source.file.rows not in (None, rows):
-                raise DataError(f"{source.file.name} was changed while it was scored: score it again")
+        return Tally.of(records, repeated=sum(repeated))

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, Optional, cast
+from typing import Any, BinaryIO, Callable, Optional, cast
 
 import fsspec
 import pyarrow as pa
@@ -20,6 +20,8 @@ from sentilora.errors import DataError
 from sentilora.tables.files import ENDINGS
 
 STANDARD = "-"
+# Of a file's content, beside fsspec's own key, which for the web is the address alone.
+_TOLD_BY_STORES = ("size", "ETag", "Content-MD5", "Digest")
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 
 
@@ -70,6 +72,11 @@ class TableName:
         return self.ending in (".jsonl", ".ndjson")
 
     @property
+    def stem(self) -> str:
+        """The name up to its ending."""
+        return self.name[: self.name.lower().rindex(self.ending)]
+
+    @property
     def suffixes(self) -> str:
         """Such as `.csv.gz`."""
         return self.ending + next((suffix for suffix, name in COMPRESSIONS.items() if name == self.compression), "")
@@ -79,7 +86,9 @@ class TableName:
         if is_url(self.name):
             with store_in_one_line(self.name):
                 store, path = fsspec.core.url_to_fs(self.name)
-                return hashlib.sha256(str(store.ukey(path)).encode()).hexdigest()
+                known = store.info(path)
+                told = [store.ukey(path), *(known.get(key) for key in _TOLD_BY_STORES)]
+                return hashlib.sha256(str(told).encode()).hexdigest()
         return sha256_of(Path(self.name))
 
     @contextlib.contextmanager
@@ -106,8 +115,8 @@ class TableName:
         elif is_url(self.name):
             with store_in_one_line(self.name):
                 opened = fsspec.open(self.name, "rb").open()
-            with opened as raw:
-                yield raw
+            with opened as raw, io.BufferedReader(raw) as buffered:  # files of stores have no readline with a limit
+                yield cast(BinaryIO, buffered)
         else:
             with Path(self.name).open("rb") as file:
                 yield file
@@ -121,25 +130,30 @@ def is_url(name: str) -> bool:
     return "://" in name
 
 
-def find_inputs(names: Sequence[str], format_of_standard: Optional[str] = None) -> list[TableName]:
+def find_inputs(
+    names: Sequence[str],
+    format_of_standard: Optional[str] = None,
+    leave_out: Callable[[str], bool] = lambda _: False,
+) -> list[TableName]:
     """The files that the user's names mean, in the order of the names.
 
     Args:
         names: Paths, URLs, `-`; a folder stands for all files of rows in it and a pattern such as `reviews-*.csv` for
             what fits it, both sorted.
         format_of_standard: What `-` holds, such as `csv`.
+        leave_out: Which files of a folder or pattern are not meant.
 
     Raises:
         DataError: A name means nothing, or something twice.
     """
-    found = [input_ for name in names for input_ in _find(name, format_of_standard)]
+    found = [input_ for name in names for input_ in _find(name, format_of_standard, leave_out)]
     twice = {input_.name for input_ in found if sum(other.name == input_.name for other in found) > 1}
     if twice:
         raise DataError(f"{', '.join(sorted(twice))} is named twice: name it once")
     return found
 
 
-def _find(name: str, format_of_standard: Optional[str]) -> list[TableName]:
+def _find(name: str, format_of_standard: Optional[str], leave_out: Callable[[str], bool]) -> list[TableName]:
     if name == STANDARD:
         return [TableName.parse(name, format_of_standard)]
     if is_url(name):
@@ -157,6 +171,8 @@ def _find(name: str, format_of_standard: Optional[str]) -> list[TableName]:
         return [TableName.parse(name)]
     tables = []
     for candidate in candidates:
+        if leave_out(candidate):
+            continue
         with contextlib.suppress(DataError):  # other files lie beside tables
             tables.append(TableName.parse(candidate))
     if not tables:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -61,8 +63,8 @@ class Chunk:
 def read_chunks(name: TableName, rows: int) -> Iterator[Chunk]:
     """Read a file of rows in order, `rows` at a time (the last chunk may be shorter).
 
-    Text formats are read a line at a time; of Parquet a row group is in memory; Excel workbooks and compressed Parquet
-    are read whole.
+    Text formats are read a line at a time; of Parquet a row group is in memory, and a compressed file is unpacked to
+    the disk first; Excel workbooks are read whole.
 
     Raises:
         DataError: The file cannot be opened, breaks off, or has no usable header.
@@ -181,11 +183,15 @@ def _read_json_lines(name: TableName, stream: BinaryIO, rows: int) -> Iterator[C
 
 
 def _read_parquet(name: TableName, stream: BinaryIO, rows: int) -> Iterator[Chunk]:
-    source = stream if name.compression is None else pa.BufferReader(stream.read())
-    yield from _whole(name, pyarrow.parquet.ParquetFile(source), rows)
+    if name.compression is None:
+        yield from _of_parquet(name, pyarrow.parquet.ParquetFile(stream), rows)
+        return
+    with tempfile.TemporaryFile() as unpacked:  # its index is at its end, and a compressed stream has no way back
+        shutil.copyfileobj(stream, unpacked)
+        yield from _of_parquet(name, pyarrow.parquet.ParquetFile(unpacked), rows)
 
 
-def _whole(name: TableName, file: pyarrow.parquet.ParquetFile, rows: int) -> Iterator[Chunk]:
+def _of_parquet(name: TableName, file: pyarrow.parquet.ParquetFile, rows: int) -> Iterator[Chunk]:
     _refuse_twins(name, file.schema_arrow.names)
     first = 1
     for batch in file.iter_batches(batch_size=rows):

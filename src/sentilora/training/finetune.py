@@ -14,34 +14,27 @@ import msgspec
 from sentilora.analysis import ClassificationMetrics
 from sentilora.analysis.calibration import COOLEST, HOTTEST, Calibration, abstention_points, answers_of, calibrate
 from sentilora.artifacts import (
-    ADAPTER_FOLDER,
     CHECKPOINT_FOLDER,
     CONFIG_FILE,
-    CURVE_FILE,
-    LOG_FILE,
     METRICS_FILE,
-    VALIDATION_FILE,
     PathLike,
     refuse_existing,
     run_folder,
     unfinished,
     write_file,
-    write_json,
 )
 from sentilora.config import TrainConfig, dump_config, load_config
 from sentilora.errors import OutputError, UserError
 from sentilora.inference.predictor import Logits
 from sentilora.modeling.devices import choose_device
-from sentilora.modeling.saving import save_adapter
 from sentilora.notes import Notes
-from sentilora.tables import FROM_PYTHON, Source, write_labelled
-from sentilora.training.callbacks import JsonLog
+from sentilora.tables import FROM_PYTHON, Source
 from sentilora.training.checkpoints import Checkpoints, InterruptedTrainingError, restore_adapter
-from sentilora.training.curve import training_curve
 from sentilora.training.preparation import Preparation, prepare
 from sentilora.training.processes import Processes, is_main_process
-from sentilora.training.run import EpochScores, Run, RunRecord, versions
+from sentilora.training.run import Run, RunRecord
 from sentilora.training.trainer import DivergedError, LoraTrainer, build_trainer
+from sentilora.training.writing import write_run
 
 _logger = logging.getLogger("sentilora")
 
@@ -118,7 +111,7 @@ def train(
         metrics = ClassificationMetrics.of(prepared.validation.labels, trainer.validation_logits.argmax(axis=1))
         calibration = _calibrate(prepared, trainer.validation_logits)
         if processes.main:
-            _save(prepared, config, trainer, metrics, calibration, growing)
+            write_run(prepared, config, trainer, calibration, growing, folder)
     processes.wait()
     record = msgspec.json.decode((folder / METRICS_FILE).read_bytes(), type=RunRecord)
     _logger.info(f"saved: {folder}; reloaded, its logits differ by at most {record.reload_difference:.1g}")
@@ -208,56 +201,3 @@ def _calibrate(prepared: Preparation, validation_logits: Logits) -> Calibration:
     prepared.classifier.temperature = calibration.temperature
     prepared.classifier.abstention = abstention_points(answers_of(validation_logits, labels, calibration.temperature))
     return calibration
-
-
-def _save(
-    prepared: Preparation,
-    config: TrainConfig,
-    trainer: LoraTrainer,
-    metrics: ClassificationMetrics,
-    calibration: Calibration,
-    folder: Path,
-) -> None:
-    """Write all that a run holds into its folder, the adapter proved."""
-    notes = tuple(prepared.classifier.notes)
-    shutil.rmtree(folder / ADAPTER_FOLDER, ignore_errors=True)  # of a process that was cut short here
-    manifest = msgspec.structs.replace(
-        prepared.manifest,
-        temperature=prepared.classifier.temperature,
-        abstention=prepared.classifier.abstention,
-        metrics={"n": metrics.n, **metrics.scores()},
-    )
-    parity = save_adapter(
-        prepared.classifier,
-        prepared.base,
-        manifest,
-        folder / ADAPTER_FOLDER,
-        prepared.validation.token_ids,
-        trainer.validation_logits,
-    )
-    record = RunRecord(
-        training=prepared.train.data.describe(),
-        validation=prepared.validation.data.describe(),
-        split=prepared.split,
-        encoding=str(prepared.encoding),
-        device=prepared.predictor.device.type,
-        precision=prepared.precision,
-        batching=prepared.batching,
-        processes=trainer.processes.count,
-        trained_parameters=prepared.parameters[0],
-        total_parameters=prepared.parameters[1],
-        epochs=tuple(EpochScores(epoch=number, **scores) for number, scores in enumerate(trainer.history, start=1)),
-        best_epoch=trainer.best_epoch,
-        scores=metrics.scores(),
-        confusion={name: int(count) for name, count in vars(metrics).items()},
-        calibration=calibration,
-        reload_difference=parity.difference,
-        training_seconds=trainer.progress_bar.seconds,
-        texts_per_second=len(prepared.train.texts) * len(trainer.history) / trainer.progress_bar.seconds,
-        notes=notes,
-        versions=versions(),
-    )
-    write_labelled(prepared.validation.data, folder / VALIDATION_FILE)
-    log = JsonLog(folder / LOG_FILE).lines()
-    write_file(folder / CURVE_FILE, training_curve(log, trainer.steps_an_epoch))
-    write_json(folder / METRICS_FILE, record)

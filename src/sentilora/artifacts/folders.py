@@ -1,4 +1,4 @@
-"""The formats on disk: model folders, their manifest `sentilora.json`, and how they are written whole or not at all."""
+"""Folders on disk: what they hold, how they are opened, and how they are written whole or not at all."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import errno
 import fcntl
 import hashlib
 import os
+import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Optional, Union
 
 import msgspec
 
-from sentilora._version import __version__
-from sentilora.config import Truncation
-from sentilora.errors import ModelError, OutputError
+from sentilora.artifacts.manifest import FORMAT_VERSION, Manifest
+from sentilora.errors import HubError, ModelError, OutputError
+from sentilora.notes import Notes
 
-FORMAT_VERSION = 1
 MANIFEST = "sentilora.json"
 README = "README.md"  # for people, who may edit it
 ADAPTER_FOLDER = "adapter"
@@ -29,6 +29,7 @@ CONFIG_FILE = "config.yaml"
 LOG_FILE = "log.jsonl"
 CURVE_FILE = "training.png"
 METRICS_FILE = "metrics.json"
+REPORT_FILE = "report.html"
 VALIDATION_FILE = "validation.parquet"
 CONVERSION_RECORD = "conversion.json"
 TOKENIZER = "tokenizer.json"
@@ -39,101 +40,18 @@ GRAPH = "model.onnx"
 BUNDLE_ADAPTER_FOLDER = "adapters"
 BUNDLE_ADAPTER_WEIGHTS = "adapter.safetensors"
 
+# What a model's folder may hold, in any of its folders: what is fetched from the Hub, and replaced there.
+MODEL_FILES = ("*.json", "*.safetensors", "*.onnx", "vocab.txt")
+
 _LOCK = ".lock"
 _UNSEALED = (MANIFEST, README)
 # One of these lies in every folder that we write, and that we may therefore replace.
 _MARKS = (MANIFEST, METRICS_FILE, CONVERSION_RECORD)
 _PICKLES = (".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth")
+_ON_THE_HUB = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 
 PathLike = Union[str, "os.PathLike[str]"]
 ModelKind = Literal["adapter", "merged", "bundle"]
-
-
-class BaseReference(msgspec.Struct, frozen=True, kw_only=True):
-    """Which frozen encoder an adapter belongs to.
-
-    Attributes:
-        id: As the user named it: `embedded`, a Hub id, or a folder.
-        sha256: Of the encoder's weights file, in hexadecimal.
-        revision: The Hub's commit, where it came from the Hub.
-    """
-
-    id: str
-    sha256: str
-    revision: Optional[str] = None
-
-
-class AbstentionPoint(msgspec.Struct, frozen=True):
-    """What answering only at or above a confidence gave on the validation texts.
-
-    Attributes:
-        confidence: The least that is answered, in [0, 1].
-        precision: Share of right answers among those given.
-        coverage: Share of the texts that were answered.
-    """
-
-    confidence: float
-    precision: float
-    coverage: float
-
-    def __str__(self) -> str:
-        """One line for a person."""
-        return (
-            f"answering from a confidence of {self.confidence:.3f} on, which on the validation texts was right for "
-            f"{self.precision:.1%} of the {self.coverage:.1%} that it answered"
-        )
-
-
-class Probe(msgspec.Struct, frozen=True, kw_only=True):
-    """A text of ours and how it was answered where a bundle was made.
-
-    Attributes:
-        text: The text.
-        logits: Of each label.
-    """
-
-    text: str
-    logits: tuple[float, ...]
-
-
-class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What `sentilora.json` says of the folder it lies in.
-
-    Attributes:
-        kind: What the folder holds.
-        labels: Names, in the order of the logits; none for a bundle whose adapters have their own.
-        max_length: Most tokens of a text, special tokens included.
-        truncation: What is kept of a longer text.
-        temperature: The logits are divided by this before the softmax; 1 where it is folded into the weights.
-        base: The frozen encoder.
-        abstention: From the lowest confidence to the highest, to look up the one that a wanted precision asks for.
-        metrics: On the validation texts at the time of saving, each in [0, 1] but for counts.
-        notes: What was assumed or fell back while making it.
-        files: sha256 of every file beside the manifest but the README, which people edit.
-        quantisation: How a bundle's graph computes.
-        graph: sha256 of the graph that a bundle's adapter belongs to.
-        gate: How far a bundle's answers are from those of the model it was made of.
-        probes: A few answers, to be checked on each machine that opens a bundle.
-        format: Version of this format.
-        sentilora: Version that wrote it.
-    """
-
-    kind: Literal["adapter", "merged", "bundle", "bundle-adapter"]
-    labels: tuple[str, ...]
-    max_length: int
-    truncation: Truncation
-    base: BaseReference
-    temperature: float = 1.0
-    abstention: tuple[AbstentionPoint, ...] = ()
-    metrics: dict[str, float] = {}
-    notes: tuple[str, ...] = ()
-    files: dict[str, str] = {}
-    quantisation: str = ""
-    graph: str = ""
-    gate: dict[str, float] = {}
-    probes: tuple[Probe, ...] = ()
-    format: int = FORMAT_VERSION
-    sentilora: str = __version__
 
 
 @dataclass(frozen=True)
@@ -160,21 +78,23 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def open_model(path: PathLike) -> ModelFolder:
+def open_model(path: PathLike, notes: Optional[Notes] = None) -> ModelFolder:
     """Find the model at `path`, refuse what is unsafe or damaged, and read its manifest.
 
     Args:
-        path: A run, an adapter (ours or made by plain PEFT), a standalone model, or a bundle.
+        path: A run, an adapter (ours or made by plain PEFT), a standalone model, or a bundle; or one of the Hub, as
+            `owner/name` or `owner/name@revision`. A folder of that name wins over the Hub.
+        notes: Told what was taken from the Hub.
 
     Raises:
         ModelError: There is no model there, it holds pickled files, or a file differs from its recorded sha256.
     """
     folder = Path(path)
     if not folder.exists():
-        raise ModelError(f"no folder at {folder}: name a run, an adapter, a merged model or a bundle")
+        folder = _snapshot(folder, notes or Notes())
     if (folder / ADAPTER_FOLDER / ADAPTER_CONFIG).is_file():
         folder = folder / ADAPTER_FOLDER
-    pickles = sorted(entry.name for entry in folder.glob("*") if entry.suffix in _PICKLES)
+    pickles = pickles_in(folder.glob("*"))
     if (folder / ADAPTER_CONFIG).is_file():
         kind: ModelKind = "adapter"
         weights = ADAPTER_WEIGHTS
@@ -185,15 +105,38 @@ def open_model(path: PathLike) -> ModelFolder:
     else:
         raise ModelError(f"{folder} holds no model: expected {ADAPTER_CONFIG}, config.json or {GRAPH} in it")
     if pickles:
-        raise ModelError(
-            f"{folder / pickles[0]} may be a pickle, which can run code when loaded: remove it, and keep {weights}"
-        )
+        raise ModelError(f"{pickles[0]} may be a pickle, which can run code when loaded: remove it, and keep {weights}")
     if not (folder / weights).is_file():
         raise ModelError(f"{folder} has no {weights}: save the model as safetensors")
     manifest = read_manifest(folder)
     if manifest is not None and manifest.kind != kind:
         raise ModelError(f"{folder / MANIFEST} speaks of a {manifest.kind}, but the folder holds a {kind}")
     return ModelFolder(folder, kind, manifest)
+
+
+def _snapshot(path: Path, notes: Notes) -> Path:
+    """The files of a model on the Hub, in the local cache.
+
+    Raises:
+        ModelError: `path` is no id of the Hub, or nothing can be had there.
+    """
+    absent = f"no folder at {path}: name a run, an adapter, a merged model or a bundle"
+    named = _ON_THE_HUB.fullmatch(str(path))
+    if named is None:
+        raise ModelError(absent)
+    from sentilora import hub  # noqa: PLC0415 - slow to import
+
+    try:
+        snapshot = hub.fetch(named["repository"], MODEL_FILES, revision=named["revision"])
+    except HubError as error:
+        raise ModelError(f"{absent}, here or on the Hub ({error})") from None
+    notes.say(f"{path} is taken from the Hub, commit {snapshot.name[:12]}")
+    return snapshot
+
+
+def pickles_in(files: Iterable[Path]) -> list[Path]:
+    """Those that may be pickles, by their endings."""
+    return sorted(file for file in files if file.suffix in _PICKLES)
 
 
 def cache_folder() -> Path:

@@ -1,0 +1,163 @@
+"""Scoring: where inputs and outputs may lie, which of a bundle's adapters answers, and what it may leave open."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import gzip
+import http.server
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import fsspec
+import openpyxl
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForSequenceClassification
+
+import sentilora
+from sentilora.errors import ConfigError, DataError, ModelError
+from sentilora.export import export
+from sentilora.scoring import gather, score
+
+TEXTS = ["A warm, funny film", "Dull and far too long", "The lamp broke on day two", "Ein schöner Abend"]
+
+
+def write_texts(path: Path, texts: list[str] = TEXTS) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["text"], *([text] for text in texts)])
+    return path
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two files of rows."""
+    (tmp_path / "in").mkdir()
+    write_texts(tmp_path / "in" / "a.csv", [*TEXTS, " "])
+    write_texts(tmp_path / "in" / "b.csv", TEXTS[:2])
+    return tmp_path / "in"
+
+
+@pytest.fixture
+def web(folder: Path) -> Iterator[str]:
+    """The folder, served over HTTP."""
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def shared(run: sentilora.Run, sure_texts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of two adapters: the run's, and one with labels of its own."""
+    torch.manual_seed(3)
+    names = {0: "bad", 1: "fair", 2: "good"}
+    model = AutoModelForSequenceClassification.from_pretrained(run.config.base, num_labels=3, id2label=names)
+    config = LoraConfig(task_type="SEQ_CLS", r=2, target_modules=["q_lin", "lin2"], init_lora_weights=False)
+    other = tmp_path_factory.mktemp("other") / "other"
+    get_peft_model(model, config).save_pretrained(other)
+    model.config.save_pretrained(other)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sentilora.export.gate.ACCURACY_CHANGED", 0.2)
+        patch.setattr("sentilora.export.gate.LABELS_CHANGED", 0.2)
+        return export([run.folder, other], tmp_path_factory.mktemp("bundles") / "two", unlabelled=sure_texts).folder
+
+
+def test_a_folder_may_hold_what_scoring_writes_there(
+    folder: Path, bundle: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    score(folder, tmp_path / "beside.csv", model=bundle)
+    expected = (tmp_path / "beside.csv").read_bytes()
+    output = folder / "scored.csv"
+    for again in (False, True):  # the second time with output and rejects of the first beside the inputs
+        assert score(folder, output, model=bundle, overwrite=again).rows == 7
+        assert output.read_bytes() == expected
+    assert (folder / "scored.csv.rejects.jsonl").exists()
+    with caplog.at_level("INFO"):
+        assert score(f"{folder}/*", folder / "other.jsonl", model=bundle, overwrite=True).rows == 13
+    assert "scored.csv.rejects.jsonl was written by scoring, and is no input" in caplog.text
+    output.unlink()
+    (folder / "other.jsonl").unlink()
+    shards = [score(folder, output, model=bundle, chunk_rows=2, shard=f"{number}/2").output for number in (1, 2)]
+    gather(shards, output, overwrite=True)  # the rejects of before are there
+    assert output.read_bytes() == expected
+    assert score(f"file://{folder}", f"file://{output}", model=bundle, overwrite=True).rows == 7
+    assert output.read_bytes() == expected
+    with pytest.raises(ConfigError, match="is an input"):
+        score([folder / "a.csv", output], output, model=bundle, overwrite=True)
+
+
+def test_files_of_a_web_server(web: str, folder: Path, bundle: Path, tmp_path: Path) -> None:
+    assert score([f"{web}/a.csv", f"{web}/b.csv"], tmp_path / "web.csv", model=bundle, chunk_rows=2).rows == 7
+    score(folder, tmp_path / "local.csv", model=bundle, chunk_rows=2)
+    assert (tmp_path / "web.csv").read_bytes() == (tmp_path / "local.csv").read_bytes()
+    with pytest.raises(DataError, match=r"absent\.csv cannot be reached"):
+        score(f"{web}/absent.csv", tmp_path / "x.csv", model=bundle)
+
+
+def test_a_remote_output_with_its_rejects(folder: Path, bundle: Path, tmp_path: Path) -> None:
+    result = score(folder, "memory://places/all.jsonl", model=bundle)
+    assert (result.scored, result.rejected) == (6, 1)
+    score(folder, tmp_path / "all.jsonl", model=bundle)
+    for suffix in ("", ".rejects.jsonl"):
+        with fsspec.open(f"memory://places/all.jsonl{suffix}", "rb") as file:
+            assert file.read() == Path(f"{tmp_path / 'all.jsonl'}{suffix}").read_bytes()
+
+
+def test_gathering_is_local(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"all-1-of-2\.csv is remote: copy it here"):
+        gather(["s3://bucket/all-1-of-2.csv"], tmp_path / "all.csv")
+
+
+def test_compressed_parquet_and_a_workbook(bundle: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    plain = write_texts(tmp_path / "plain.csv")
+    score(plain, tmp_path / "plain-scored.csv", model=bundle)
+    pyarrow.parquet.write_table(pa.table({"text": TEXTS}), tmp_path / "in.parquet")
+    (tmp_path / "in.parquet.gz").write_bytes(gzip.compress((tmp_path / "in.parquet").read_bytes()))
+    workbook = openpyxl.Workbook()
+    for row in [["text"], *([text] for text in TEXTS)]:
+        workbook.active.append(row)
+    workbook.save(tmp_path / "in.xlsx")
+    with caplog.at_level("INFO"):
+        for name in ("in.parquet.gz", "in.xlsx"):
+            score(tmp_path / name, tmp_path / "out.csv", model=bundle, chunk_rows=3, overwrite=True)
+            assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "plain-scored.csv").read_bytes()
+    assert "in.xlsx is read whole" in caplog.text
+    assert "in.parquet.gz is read whole" not in caplog.text
+
+
+def test_one_of_several_adapters(run: sentilora.Run, shared: Path, tmp_path: Path) -> None:
+    source = write_texts(tmp_path / "in.csv")
+    with pytest.raises(ModelError, match="name one of other, tiny with --adapter"):
+        score(source, tmp_path / "out.csv", model=shared)
+    for adapter in ("other", "tiny"):
+        output = tmp_path / f"{adapter}.csv"
+        score(source, output, model=shared, adapter=adapter)
+        expected = sentilora.Classifier.load(shared, adapter=adapter)(TEXTS)
+        for row, prediction in zip(read_rows(output), expected):
+            assert (row["sentiment"], float(row["confidence"])) == (prediction.label, prediction.confidence)
+            assert row["p_positive"] == ("" if adapter == "other" else str(prediction.p_positive))
+    assert {row["sentiment"] for row in read_rows(tmp_path / "other.csv")} <= {"bad", "fair", "good"}
+
+
+def test_what_is_too_close_to_call_is_uncertain(run: sentilora.Run, bundle: Path, tmp_path: Path) -> None:
+    point = max(run.classifier.abstention, key=lambda point: point.precision)
+    expected = sentilora.Classifier.load(bundle)(TEXTS)
+    source = write_texts(tmp_path / "in.csv")
+    score(source, tmp_path / "out.csv", model=bundle, precision=point.precision)
+    least = sentilora.Classifier.load(bundle, precision=point.precision).answers_from.confidence
+    for row, prediction in zip(read_rows(tmp_path / "out.csv"), expected):
+        assert row["sentiment"] == (prediction.label if prediction.confidence >= least else "uncertain")
+        assert float(row["confidence"]) == prediction.confidence
+    with pytest.raises(ModelError, match="a precision of 2 is none"):
+        score(source, tmp_path / "x.csv", model=bundle, precision=2)
