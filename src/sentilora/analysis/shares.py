@@ -11,7 +11,8 @@ from typing import Optional
 
 import numpy as np
 
-from sentilora.analysis.intervals import Interval, wilson
+from sentilora.analysis.intervals import wilson
+from sentilora.artifacts import Interval
 
 _Z = NormalDist().inv_cdf(0.975)
 _FEWEST_DAYS = 3

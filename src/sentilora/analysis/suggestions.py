@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from sentilora.analysis.baseline import require_scikit_learn
 from sentilora.analysis.duplicates import near_duplicates
+from sentilora.analysis.linear import require_scikit_learn
 from sentilora.analysis.words import folded_words
 from sentilora.artifacts import write_file
 from sentilora.errors import ConfigError, DataError, OutputError
