@@ -15,6 +15,8 @@ from sentilora._version import __version__
 if TYPE_CHECKING:
     from sentilora.analysis import Evaluation, evaluate
     from sentilora.analysis.audit import audit
+    from sentilora.analysis.insights import Insights, insights
+    from sentilora.analysis.suggestions import Suggestions, suggest
     from sentilora.inference import Classifier, Explanation, Prediction, explain
     from sentilora.labels import LabelMap
     from sentilora.modeling.merging import merge
@@ -28,19 +30,23 @@ __all__ = [
     "Columns",
     "Evaluation",
     "Explanation",
+    "Insights",
     "LabelMap",
     "Prediction",
     "Published",
     "Run",
+    "Suggestions",
     "__version__",
     "audit",
     "evaluate",
     "explain",
+    "insights",
     "merge",
     "publish",
     "read_labelled",
     "read_unlabelled",
     "score",
+    "suggest",
     "train",
 ]
 
@@ -49,18 +55,22 @@ _HOMES = {
     "Columns": "sentilora.tables",
     "Evaluation": "sentilora.analysis",
     "Explanation": "sentilora.inference",
+    "Insights": "sentilora.analysis.insights",
     "LabelMap": "sentilora.labels",
     "Prediction": "sentilora.inference",
     "Published": "sentilora.reporting.publishing",
     "Run": "sentilora.training",
+    "Suggestions": "sentilora.analysis.suggestions",
     "audit": "sentilora.analysis.audit",
     "evaluate": "sentilora.analysis",
     "explain": "sentilora.inference",
+    "insights": "sentilora.analysis.insights",
     "merge": "sentilora.modeling.merging",
     "publish": "sentilora.reporting.publishing",
     "read_labelled": "sentilora.tables",
     "read_unlabelled": "sentilora.tables",
     "score": "sentilora.scoring",
+    "suggest": "sentilora.analysis.suggestions",
     "train": "sentilora.training",
 }
 

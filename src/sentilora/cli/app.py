@@ -15,6 +15,7 @@ from sentilora.cli.evaluate import evaluate
 from sentilora.cli.explain import explain
 from sentilora.cli.export import export
 from sentilora.cli.gather import gather
+from sentilora.cli.insights import insights
 from sentilora.cli.merge import merge
 from sentilora.cli.predict import predict
 from sentilora.cli.publish import publish
@@ -22,6 +23,7 @@ from sentilora.cli.quickstart import quickstart
 from sentilora.cli.recipes import recipes
 from sentilora.cli.score import score
 from sentilora.cli.serve import serve
+from sentilora.cli.suggest import suggest
 from sentilora.cli.train import train
 from sentilora.errors import MissingExtraError, SentiloraError
 
@@ -39,8 +41,8 @@ def cli(debug: bool, quiet: bool) -> None:
 
 
 for _command in (
-    *(quickstart, audit, train, evaluate, predict, explain, merge),
-    *(score, gather, export, publish, serve, recipes, doctor),
+    *(quickstart, audit, suggest, train, evaluate, predict, explain, merge),
+    *(score, gather, insights, export, publish, serve, recipes, doctor),
 ):
     cli.add_command(_command)
 

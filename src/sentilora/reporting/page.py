@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timezone
 from typing import Optional
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from sentilora._version import __version__
 from sentilora.analysis import Comparison, Evaluation
 from sentilora.analysis.metrics import measure_name
 from sentilora.labels import SENTIMENT
@@ -21,6 +18,7 @@ from sentilora.reporting.plots import (
     slices_plot,
     training_plot,
 )
+from sentilora.reporting.templates import render
 from sentilora.reporting.verdict import verdict
 from sentilora.tables import LabelledTexts
 
@@ -55,14 +53,8 @@ def report_page(
         curve: How the model was trained, where that is to be shown.
     """
     answers, abstaining = evaluation.answers, evaluation.abstaining
-    environment = Environment(
-        loader=PackageLoader("sentilora", "reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html.j2").render(
+    return render(
+        "report.html.j2",
         model=model,
         data=data.describe(),
         encoding=str(evaluation.encoding),
@@ -84,6 +76,4 @@ def report_page(
                 **({} if curve is None else {"training": training_plot(curve)}),
             }.items()
         },
-        version=__version__,
-        written=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
     )

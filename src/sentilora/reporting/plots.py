@@ -6,7 +6,8 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal, Optional
+from datetime import date
+from typing import Any, Literal, Optional, cast
 
 import matplotlib
 import numpy as np
@@ -15,7 +16,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from sentilora.analysis.calibration import abstention_points, reliability
+from sentilora.analysis.dates import Period, next_start
+from sentilora.analysis.insights import Part
 from sentilora.analysis.metrics import Answers, ClassificationMetrics
+from sentilora.analysis.shares import Share
 from sentilora.analysis.slices import Slice
 from sentilora.artifacts import AbstentionPoint
 from sentilora.reporting.curve import TrainingCurve
@@ -24,7 +28,10 @@ _INK = "#123456"  # becomes the colour of the text around the picture
 _BLUE, _ORANGE = "#4c84f0", "#e08a2e"
 _SIZE = (5.2, 3.5)
 _LONGEST_NAME = 28
+_DAYS: dict[Period, int] = {"day": 1, "week": 7, "month": 30, "year": 365}
+_FIRST_DAY = date(1970, 1, 1).toordinal()
 _STYLE: dict[Any, Any] = {
+    "date.converter": "concise",
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.size": 10,
@@ -120,6 +127,29 @@ def slices_plot(slices: Sequence[Slice], whole: float) -> str:
         return _svg(figure)
 
 
+def time_plot(parts: Sequence[Part], period: Period, overall: Share) -> str:
+    """The share of each period with its interval, and below it the number of texts."""
+    with _style("over-time"):
+        figure = _figure(4.0, 2 * _SIZE[0])
+        upper, lower = figure.subplots(2, sharex=True, height_ratios=(3, 1))
+        days, low, value, high = _line(parts, period)
+        upper.fill_between(days, low, high, color=_BLUE, alpha=0.18, linewidth=0)
+        upper.plot(days, value, "o-", color=_BLUE, markersize=4)
+        for part in parts:
+            if part.stands_out and part.share.share is not None:
+                upper.plot([_day_number(part)], [part.share.share.value], "o", color=_ORANGE, markersize=7)
+        if overall.share is not None:
+            upper.axhline(overall.share.value, color=_INK, alpha=0.45, linestyle="--", linewidth=1)
+        upper.set_ylabel("positive")
+        upper.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        starts, texts = [_day_number(part) for part in parts], [part.share.texts for part in parts]
+        lower.bar(starts, texts, 0.8 * _DAYS[period], color=_BLUE, alpha=0.55)
+        lower.set_ylabel("texts")
+        lower.xaxis_date()
+        lower.grid(visible=False)
+        return _svg(figure)
+
+
 def training_plot(curve: TrainingCurve) -> str:
     """Losses and accuracy over the epochs."""
     with _style("training"):
@@ -161,3 +191,25 @@ def _svg(figure: Figure) -> str:
     svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
     svg = re.sub(r' id="[\w.]*_\d+"', "", svg)  # which every picture has alike, and nothing refers to
     return svg.replace(_INK, "currentColor")
+
+
+def _line(parts: Sequence[Part], period: Period) -> tuple[list[float], list[float], list[float], list[float]]:
+    """Days, lower ends, shares, upper ends; not a number where a period has no share, so that the line is broken."""
+    nothing = (np.nan, np.nan, np.nan)
+    points: list[tuple[float, float, float, float]] = []
+    expected: Optional[date] = None
+    for part in parts:
+        if part.start is None:
+            continue
+        if expected is not None and expected < part.start:
+            points.append((_day_number(part) - 1, *nothing))
+        share = part.share.share
+        points.append((_day_number(part), *(nothing if share is None else (share.low, share.value, share.high))))
+        expected = next_start(part.start, period)
+    days, low, value, high = (list(numbers) for numbers in zip(*points))
+    return days, low, value, high
+
+
+def _day_number(part: Part) -> float:
+    """The first day of a period, as Matplotlib counts days."""
+    return float(cast(date, part.start).toordinal() - _FIRST_DAY)

@@ -19,12 +19,13 @@ from sentilora.artifacts import exclusive, full_disk_in_one_line, sha256_of, unf
 from sentilora.errors import OutputError
 from sentilora.scoring.job import Job, Shard
 from sentilora.scoring.rows import ChunkRecord, ScoredChunk
+from sentilora.tables import scored
 from sentilora.tables.inputs import TableName
 from sentilora.tables.writing import TableFormat, compressing
 
 _logger = logging.getLogger("sentilora")
 
-REJECTS = ".rejects.jsonl"
+REJECTS = scored.REJECTS
 SHARD_RECORD = ".shard.json"
 _JOURNAL = "journal.json"
 

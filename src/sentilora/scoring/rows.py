@@ -17,16 +17,9 @@ from sentilora.scoring.answers import Answer, Answers
 from sentilora.scoring.job import InputFile
 from sentilora.tables.cells import as_values
 from sentilora.tables.inputs import TableName
+from sentilora.tables.scored import ANSWER_TYPES, SUFFIX
 from sentilora.tables.streaming import Broken, Chunk
 from sentilora.tables.writing import Size, TableFormat, table_format
-
-_ANSWER_TYPES = {
-    "sentiment": pa.string(),
-    "p_positive": pa.float64(),
-    "confidence": pa.float64(),
-    "truncated": pa.bool_(),
-}
-_SUFFIX = "_predicted"
 
 
 class ChunkRecord(msgspec.Struct, frozen=True):
@@ -107,14 +100,14 @@ def with_answers(columns: pa.Schema, notes: Notes) -> tuple[pa.Schema, list[str]
         DataError: The inputs have columns of all the names that we could take.
     """
     names = []
-    for name in _ANSWER_TYPES:
-        chosen = name if name not in columns.names else name + _SUFFIX
+    for name in ANSWER_TYPES:
+        chosen = name if name not in columns.names else name + SUFFIX
         if chosen in columns.names:
             raise DataError(f"the inputs have a column '{name}' and a column '{chosen}': rename one of them")
         if chosen != name:
             notes.say(f"the inputs have a column '{name}' of their own: ours is '{chosen}'")
         names.append(chosen)
-    return pa.schema([*columns, *map(pa.field, names, _ANSWER_TYPES.values())]), names
+    return pa.schema([*columns, *map(pa.field, names, ANSWER_TYPES.values())]), names
 
 
 class RowScorer:
@@ -151,7 +144,7 @@ class RowScorer:
         return ScoredChunk(record, encoded, rejects, self._answers.repeated - repeated)
 
     def _with_answers(self, table: pa.Table, answers: Sequence[Answer]) -> pa.Table:
-        for name, (attribute, kind) in zip(self._layout.answer_columns, _ANSWER_TYPES.items()):
+        for name, (attribute, kind) in zip(self._layout.answer_columns, ANSWER_TYPES.items()):
             column = pa.array([getattr(answer, attribute) for answer in answers], kind)
             table = table.append_column(pa.field(name, kind), column)
         return table

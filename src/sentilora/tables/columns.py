@@ -18,6 +18,11 @@ TEXT_NAMES = (
     *("text", "texts", "review", "reviewtext", "reviewbody", "content", "comment", "commenttext", "sentence", "body"),
     *("message", "tweet", "document", "feedback", "response", "answer"),
 )
+DATE_NAMES = (
+    *("date", "datetime", "timestamp", "createdat", "createdon", "created", "creationdate", "datecreated"),
+    *("publishedat", "publisheddate", "published", "postedat", "posted", "postdate", "submittedat", "submitted"),
+    *("reviewdate", "dateofreview", "reviewtime", "tweetcreated", "commentdate", "time", "day", "month"),
+)
 LABEL_NAMES = (
     *("label", "labels", "sentiment", "target", "class", "polarity"),
     *("stars", "starrating", "rating", "ratings", "score", "overall"),
@@ -35,11 +40,16 @@ def find_column(table: pa.Table, named: Optional[str], usual: Sequence[str], rol
         if named not in table.column_names:
             raise DataError(f"{source} has no column '{named}': it has {present}")
         return named
-    by_folded: dict[str, str] = {re.sub(r"[\s_-]", "", name).casefold(): name for name in reversed(table.column_names)}
-    for name in usual:
-        if name in by_folded:
-            return by_folded[name]
-    raise DataError(f"{source} has no column for the {role}s (it has {present}): name it with --{role}-column")
+    found = usual_column(table.column_names, usual)
+    if found is None:
+        raise DataError(f"{source} has no column for the {role}s (it has {present}): name it with --{role}-column")
+    return found
+
+
+def usual_column(names: Sequence[str], usual: Sequence[str]) -> Optional[str]:
+    """The column with the first usual name that is there, however it is spelt; None for none."""
+    by_folded = {re.sub(r"[\s_-]", "", name).casefold(): name for name in reversed(names)}
+    return next((by_folded[name] for name in usual if name in by_folded), None)
 
 
 def text_values(table: pa.Table, name: str, source: str) -> list[Optional[str]]:

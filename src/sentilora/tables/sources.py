@@ -48,7 +48,7 @@ def read_labelled(source: Source, columns: Columns = USUAL_COLUMNS) -> LabelledT
         HubError: It is on the Hub, which cannot be reached.
     """
     if not isinstance(source, (str, os.PathLike)):
-        return labelled_from_table(_from_python(source), columns, FROM_PYTHON)
+        return labelled_from_table(arrow_table(source), columns, FROM_PYTHON)
     name = os.fspath(source)
     path = Path(name)
     if name in ("bundled", "bundled:test"):
@@ -80,7 +80,12 @@ def _refuse_columns(name: str, columns: Columns) -> None:
         )
 
 
-def _from_python(frame: SupportsArrow) -> pa.Table:
+def arrow_table(frame: SupportsArrow) -> pa.Table:
+    """A data frame as Arrow.
+
+    Raises:
+        DataError: It is none, or holds what Arrow cannot.
+    """
     if hasattr(frame, "with_format"):  # a datasets.Dataset
         frame = frame.with_format("arrow")[:]
     if not hasattr(frame, "__arrow_c_stream__"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 from tokenizers import Regex, Tokenizer, normalizers
 
@@ -19,6 +20,14 @@ def _cp1252_repairs() -> list[tuple[str, str]]:
         (chr(code), bytes([code]).decode("cp1252")) for code in range(0x80, 0xA0) if code not in _UNDEFINED_IN_CP1252
     ]
     return repairs
+
+
+_REPAIRS = str.maketrans(dict(_cp1252_repairs()))
+
+
+def clean(text: str) -> str:
+    """The text as a cleaning tokenizer sees it: without HTML line breaks and C1 control characters."""
+    return re.sub(_LINE_BREAK, " ", text).translate(_REPAIRS)
 
 
 def with_cleaning(tokenizer: Tokenizer) -> Tokenizer:

@@ -1,0 +1,156 @@
+"""Whether `sentilora suggest` picks texts that teach more than random ones do, on IMDb reviews in ../shared.
+
+python benchmarks/suggesting.py
+python benchmarks/suggesting.py --seeds 0 --arms random suggested --budgets 50 100 --pool 500 --test 200 --output small
+
+Each arm grows its labels from one budget to the next: it draws, or is suggested, new reviews of the pool, is told their
+labels, and trains anew. Writes benchmarks/results/suggesting.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Callable, Optional
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+import sentilora
+from accuracy import ROOT, imdb
+from machine import describe_machine
+from sentilora.analysis.suggestions import suggest
+from sentilora.config import TrainConfig, load_config
+from sentilora.inference import Classifier
+from sentilora.tables import LabelledTexts, UnlabelledTexts, read_labelled
+
+RECIPE = "quickstart"
+SETTINGS = {"epochs": 8, "learning_rate": 1e-3, "max_length": 128, "validation_limit": 50}
+
+Rows = npt.NDArray[np.int64]
+Choice = Callable[[LabelledTexts, Rows, int, Optional[Classifier], int], Rows]
+
+
+def at_random(pool: LabelledTexts, labelled: Rows, n: int, classifier: Optional[Classifier], seed: int) -> Rows:
+    """Any that are not labelled."""
+    del classifier
+    rest = np.setdiff1d(np.arange(len(pool)), labelled)
+    return np.random.default_rng((seed, len(labelled))).permutation(rest)[:n]
+
+
+def suggested(pool: LabelledTexts, labelled: Rows, n: int, classifier: Optional[Classifier], seed: int) -> Rows:
+    """As the command does it, without a model at first."""
+    data = UnlabelledTexts(pool.texts, "the pool", np.arange(len(pool)))
+    done = UnlabelledTexts([pool.texts[row] for row in labelled], "labelled", labelled) if len(labelled) else None
+    found = suggest(data, n, classifier=classifier, labelled=done, seed=seed)
+    return np.array([each.row - 1 for each in found.chosen])
+
+
+def random_first(pool: LabelledTexts, labelled: Rows, n: int, classifier: Optional[Classifier], seed: int) -> Rows:
+    """The first ones at random, then as suggested."""
+    return (suggested if len(labelled) else at_random)(pool, labelled, n, classifier, seed)
+
+
+def least_sure(pool: LabelledTexts, labelled: Rows, n: int, classifier: Optional[Classifier], seed: int) -> Rows:
+    """The first ones at random, then those that the model is least sure of, whatever they have in common."""
+    if classifier is None:
+        return at_random(pool, labelled, n, classifier, seed)
+    rest = np.setdiff1d(np.arange(len(pool)), labelled)
+    confidences = [answer.confidence for answer in classifier.predict([pool.texts[row] for row in rest])]
+    return rest[np.argsort(confidences, kind="stable")[:n]]
+
+
+ARMS: dict[str, Choice] = {
+    "random": at_random,
+    "suggested": suggested,
+    "random-then-suggested": random_first,
+    "random-then-least-sure": least_sure,
+}
+
+
+def learn(config: TrainConfig, pool: LabelledTexts, labelled: Rows, folder: Path) -> Classifier:
+    """Train on these rows."""
+    labels = pa.array(pool.labels[labelled])
+    table = pa.table({"text": [pool.texts[row] for row in labelled], "label": labels})
+    return sentilora.train(config, data=table, validation="bundled:test", output=folder).classifier
+
+
+def curve(arm: str, seed: int, pool: LabelledTexts, test: LabelledTexts, budgets: list[int]) -> list[dict[str, Any]]:
+    """Accuracy at each budget."""
+    config = load_config(RECIPE, {**SETTINGS, "seed": seed})
+    labelled: Rows = np.array([], dtype=np.int64)
+    classifier: Optional[Classifier] = None
+    points = []
+    for budget in budgets:
+        started = time.perf_counter()
+        chosen = ARMS[arm](pool, labelled, budget - len(labelled), classifier, seed)
+        choosing = time.perf_counter() - started
+        labelled = np.concatenate([labelled, chosen])
+        with tempfile.TemporaryDirectory() as folder:
+            classifier = learn(config, pool, labelled, Path(folder) / "run")
+        answers = [answer.label == "positive" for answer in classifier.predict(test.texts)]
+        accuracy = float((np.array(answers) == test.labels).mean())
+        points.append(
+            {
+                "arm": arm,
+                "seed": seed,
+                "labels": len(labelled),
+                "accuracy": accuracy,
+                "positive_share": float(pool.labels[labelled].mean()),
+                "choosing_seconds": choosing,
+            }
+        )
+        print(f"{arm} seed {seed}, {len(labelled)} labels: accuracy {accuracy:.4f}", flush=True)
+    return points
+
+
+def main() -> None:
+    """Run the arms over the seeds."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=["random", "suggested"])
+    parser.add_argument("--budgets", type=int, nargs="+", default=[100, 200, 400])
+    parser.add_argument("--pool", type=int, default=3000)
+    parser.add_argument("--test", type=int, default=1000)
+    parser.add_argument("--output", default="suggesting", help="NAME of the result.")
+    arguments = parser.parse_args()
+
+    started = time.perf_counter()
+    test_table, rest = imdb()
+    tested = np.random.default_rng(0).permutation(len(test_table))[: arguments.test]
+    test = read_labelled(test_table.take(tested))
+    points: list[dict[str, Any]] = []
+    for seed in arguments.seeds:
+        pool = read_labelled(rest.take(np.random.default_rng(seed).permutation(len(rest))[: arguments.pool]))
+        for arm in arguments.arms:
+            points += curve(arm, seed, pool, test, arguments.budgets)
+    means = {
+        arm: {
+            budget: statistics.mean(p["accuracy"] for p in points if (p["arm"], p["labels"]) == (arm, budget))
+            for budget in arguments.budgets
+        }
+        for arm in arguments.arms
+    }
+    for arm, scores in means.items():
+        print(f"{arm}: " + ", ".join(f"{accuracy:.4f} with {budget}" for budget, accuracy in scores.items()))
+    report = {
+        "recipe": RECIPE,
+        "changes": SETTINGS,
+        "pool": arguments.pool,
+        "tested": arguments.test,
+        "mean": means,
+        "points": points,
+        "seconds": time.perf_counter() - started,
+        "machine": describe_machine(),
+    }
+    path = ROOT / "benchmarks" / "results" / f"{arguments.output}.json"
+    path.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
