@@ -11,14 +11,11 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import msgspec
 
 from sentilora import artifacts
-from sentilora.analysis.calibration import Calibration
-from sentilora.artifacts import AbstentionPoint, BaseReference, Manifest, Probe
+from sentilora.artifacts import Manifest
 from sentilora.config import CHUNK_ROWS
-from sentilora.scoring.job import InputFile, Job, Shard
 from sentilora.scoring.journal import REJECTS, SHARD_RECORD, JournalEntry, ShardRecord
 from sentilora.scoring.rows import ChunkRecord, Reject
-from sentilora.tables.writing import Size
-from sentilora.training.run import EpochScores, RunRecord
+from sentilora.training.run import RunRecord
 
 INTRODUCTION = """# Formats
 
@@ -91,17 +88,31 @@ While `sentilora score` works, `OUTPUT.unfinished/` holds `journal.json` and, fo
 """
 
 SECTIONS: tuple[tuple[str, tuple[type, ...]], ...] = (
-    (MANIFEST, (Manifest, BaseReference, AbstentionPoint, Probe)),
-    (METRICS, (RunRecord, EpochScores, Calibration)),
+    (MANIFEST, (Manifest,)),
+    (METRICS, (RunRecord,)),
     (SCORED, (Reject,)),
-    (JOURNAL, (JournalEntry, Job, InputFile, Shard, ChunkRecord, Size, ShardRecord)),
+    (JOURNAL, (JournalEntry, ChunkRecord, ShardRecord)),
 )
 
 
 def formats() -> str:
     """Every format, with the fields of its JSON."""
-    folders = INTRODUCTION + _holds(RUN) + MODELS + _holds(BUNDLE)
-    return folders + "".join(prose + "".join(_table(kind) for kind in kinds) for prose, kinds in SECTIONS)
+    parts = [INTRODUCTION, _holds(RUN), MODELS, _holds(BUNDLE)]
+    shown: dict[type, None] = {}
+    for prose, kinds in SECTIONS:
+        parts.append(prose)
+        for kind in kinds:
+            parts += [_table(each) for each in _parts(kind) if each not in shown]
+            shown.update(dict.fromkeys(_parts(kind)))
+    return "".join(parts)
+
+
+def _parts(kind: Any) -> list[type]:
+    """A class and those that its fields are made of, each once."""
+    if not (isinstance(kind, type) and (issubclass(kind, msgspec.Struct) or dataclasses.is_dataclass(kind))):
+        return [part for argument in get_args(kind) for part in _parts(argument)]
+    inner = [part for hint in get_type_hints(kind).values() for part in _parts(hint)]
+    return list(dict.fromkeys([kind, *inner]))
 
 
 def _holds(contents: Mapping[str, str]) -> str:
