@@ -22,7 +22,7 @@ TUTORIAL = "tutorial.md"
 
 RUN = ("sh", "python")
 SHOWN = ("text", "yaml", "json", "{toctree}", "{eval-rst}")
-BLOCK = re.compile(r"^(?:<!-- not run: (?P<reason>.+) -->\n)?```(?P<language>\S*)\n(?P<code>.*?)^```$", re.M | re.S)
+BLOCK = re.compile(r"^(?:<!-- not run: (?P<reason>[^\n]+) -->\n)?```(?P<language>\S*)\n(?P<code>.*?)^```$", re.M | re.S)
 
 # What takes a reader's minutes takes seconds on less.
 LESS = {"train --recipe quickstart": "train --recipe quickstart --limit 1600 --max-length 64"}
