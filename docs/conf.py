@@ -15,6 +15,8 @@ default_role = "code"  # our docstrings write `code` as Markdown does
 
 myst_heading_anchors = 3
 
+# Only docstrings are read: the site builds without PyTorch.
+autodoc_mock_imports = ["torch", "transformers", "peft", "accelerate", "datasets", "evaluate", "onnx"]
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True
