@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import sentilora
+from sentilora.export import export
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGES = {str(path.relative_to(DOCS)): path.read_text("utf-8") for path in sorted(DOCS.rglob("*.md"))}
@@ -90,47 +91,36 @@ def test_every_block_is_run_or_says_why_not() -> None:
             assert not block.reason or block.language in RUN, f"{page}: nobody would run {block.code}"
 
 
-def runnable(exporting: bool) -> list[str]:
-    """The pages with something to run, but the tutorial: those that export, or those that do not."""
-    pages = [page for page in PAGES if page != TUTORIAL and any(block.runs for block in blocks(page))]
-    return [page for page in pages if ("sentilora export" in script(page)) == exporting]
+@pytest.fixture(scope="session")
+def shop(run: sentilora.Run, sure_texts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle with two adapters, past a gate that a tiny random model would not pass."""
+    runs = tmp_path_factory.mktemp("runs")
+    folders = [shutil.copytree(run.folder, runs / name) for name in ("mine", "books")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sentilora.export.gate.ACCURACY_CHANGED", 0.2)
+        patch.setattr("sentilora.export.gate.LABELS_CHANGED", 0.2)
+        return export(folders, tmp_path_factory.mktemp("bundles") / "shop", unlabelled=sure_texts).folder
 
 
-@pytest.mark.parametrize("page", runnable(exporting=False))
+@pytest.mark.parametrize("page", [page for page in PAGES if page != TUTORIAL and any(b.runs for b in blocks(page))])
 def test_a_page_runs(
-    page: str, run: sentilora.Run, bundle: Path, tiny_base: Path, reviews_csv: Path, tmp_path: Path
+    page: str, run: sentilora.Run, bundle: Path, shop: Path, tiny_base: Path, reviews_csv: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(bundle, tmp_path / "bundle")
+    shutil.copytree(shop, tmp_path / "shop")
     shutil.copytree(run.folder, tmp_path / "runs" / "mine")
     shutil.copy(reviews_csv, tmp_path / "reviews.csv")
     tiny = {"--base embedded": f"--base {tiny_base}", "--precision 0.9": "--precision 0.1"}  # it can but guess
     run_page(page, tmp_path, **tiny, **{"8000": free_port()})
 
 
-@pytest.fixture(scope="module")
-def tutorial(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The folder in which the tutorial was gone through, and what it printed."""
-    folder = tmp_path_factory.mktemp("tutorial")
-    return folder, run_page(TUTORIAL, folder)
-
-
 @pytest.mark.slow
-def test_the_tutorial_makes_what_it_says(tutorial: tuple[Path, str]) -> None:
-    folder, printed = tutorial
-    for made in ("report.html", "runs/first/adapter", "runs/shop/adapter", "bundle/model.onnx"):
-        assert (folder / made).exists(), f"{made}: {printed[-4000:]}"
-    assert len((folder / "scored.csv").read_text("utf-8").splitlines()) == 13
+def test_the_tutorial_makes_what_it_says(tmp_path: Path) -> None:
+    printed = run_page(TUTORIAL, tmp_path)
+    for made in ("report.html", "runs/first/adapter", "runs/shop/adapter"):
+        assert (tmp_path / made).exists(), f"{made}: {printed[-4000:]}"
+    assert len((tmp_path / "scored.csv").read_text("utf-8").splitlines()) == 13
     assert "p_positive" in printed
-
-
-@pytest.mark.slow  # a tiny random model would not pass the gate of an export
-@pytest.mark.parametrize("page", runnable(exporting=True))
-def test_a_page_that_exports_runs(page: str, tutorial: tuple[Path, str], reviews_csv: Path, tmp_path: Path) -> None:
-    made, _ = tutorial
-    for name in ("mine", "books"):
-        shutil.copytree(made / "runs" / "first", tmp_path / "runs" / name)
-    shutil.copy(reviews_csv, tmp_path / "reviews.csv")
-    run_page(page, tmp_path, **{"8000": free_port()})
 
 
 def free_port() -> str:
