@@ -2,17 +2,20 @@
 PYTHON ?= python3
 VENV ?= .venv
 BARE := $(VENV)-bare
+FLOOR := 3.9
+INTERPRETERS ?= 3.9 3.10 3.11 3.12 3.13
 
 PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 CONSTRAINTS := constraints/python$(PYTHON_VERSION).txt
 READY := $(VENV)/.ready-$(PYTHON_VERSION)
+BARE_READY := $(BARE)/.ready-$(PYTHON_VERSION)
 BIN := $(VENV)/bin
 
 # A virtual environment of this Python: the one that is there is kept.
 new_venv = $(1)/bin/python -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] != "$(PYTHON_VERSION)")' \
 	2> /dev/null || $(PYTHON) -m venv --clear $(1)
 
-.PHONY: help setup demo test test-bare test-slow lint docs constraints clean
+.PHONY: help setup demo test test-bare test-slow test-floor test-runtime test-interpreters lint docs site constraints clean
 
 help: ## Say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -23,7 +26,7 @@ $(READY): pyproject.toml $(CONSTRAINTS)
 	@echo "setting up $(VENV) with Python $(PYTHON_VERSION) and $(CONSTRAINTS); the first time this takes some minutes"
 	@$(call new_venv,$(VENV))
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) \
-		--editable '.[train,embedded,report,serve,dev]'
+		--editable '.[train,embedded,report,serve,docs,dev]'
 	@touch $@
 	@echo "$(VENV) is ready"
 
@@ -36,11 +39,33 @@ demo: setup ## Train, evaluate, prove and use a classifier, without a network
 test: setup lint test-bare ## Lint, types, contracts, and the tests (those marked real too, where ../shared is)
 	@$(BIN)/python -m pytest
 
-test-bare: setup ## The core alone, in an environment without torch
-	@test $(BARE)/.ready-$(PYTHON_VERSION) -nt $(READY) || { $(call new_venv,$(BARE)) && \
-		$(BARE)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable . && \
-		touch $(BARE)/.ready-$(PYTHON_VERSION); }
+test-bare: $(BARE_READY) ## The core alone, in an environment without torch
 	@$(BARE)/bin/python tests/bare/check.py
+
+$(BARE_READY): pyproject.toml $(CONSTRAINTS)
+	@$(call new_venv,$(BARE))
+	@$(BARE)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable .
+	@touch $@
+
+test-floor: ## Training and runtime on the oldest Python, set up from nothing
+	@python=$$(scripts/find_python.sh $(FLOOR)) && \
+		$(MAKE) --no-print-directory PYTHON=$$python VENV=.venv-$(FLOOR) setup test-bare && \
+		.venv-$(FLOOR)/bin/python -m pytest $(FLOOR_TESTS)
+
+FLOOR_TESTS := $(patsubst %,tests/test_%.py,artifacts bases bundles calibration checkpoints cli config models packed \
+	processes scoring serving tables training)
+
+test-interpreters: build/bundle/sentilora.json ## The runtime, without torch, on each Python that is here
+	@for version in $(INTERPRETERS); do \
+		python=$$(scripts/find_python.sh $$version) || continue; \
+		$(MAKE) --no-print-directory PYTHON=$$python VENV=.venv-$$version test-bare test-runtime || exit 1; \
+	done
+
+test-runtime: $(BARE_READY)
+	@$(BARE)/bin/python tests/bare/runtime.py build/bundle
+
+build/bundle/sentilora.json: $(READY)
+	@mkdir -p build && HF_HUB_OFFLINE=1 $(BIN)/python tests/bare/make_bundle.py build/bundle
 
 lint: setup ## Format, lint, types, import contracts
 	@$(BIN)/ruff format --check --quiet .
@@ -54,8 +79,12 @@ test-slow: setup ## The tests that take minutes
 docs: setup ## Write the generated parts of the documentation
 	@$(BIN)/python scripts/generate_docs.py
 
+site: setup ## Build the documentation as a site, in build/site; a warning is an error
+	@$(BIN)/python -m sphinx --builder dirhtml --fail-on-warning --keep-going --quiet docs build/site
+	@echo "the documentation is in build/site/index.html"
+
 constraints: setup ## Resolve the newest versions for every Python
 	@scripts/update_constraints.sh
 
 clean: ## Remove what setup made
-	rm -rf $(VENV) $(BARE) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(BARE) .venv-3.* build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 import click
+from formats_reference import formats
+from http_reference import http_api
 
 from sentilora.cli.app import cli
 from sentilora.config import TrainConfig, settings_of
@@ -49,7 +51,7 @@ def _help(command: click.Command, name: str) -> str:
     return f"## {name}\n\n```text\n{command.get_help(context)}\n```\n"
 
 
-PAGES = {"cli.md": command_line, "configuration.md": configuration}
+PAGES = {"cli.md": command_line, "configuration.md": configuration, "formats.md": formats, "http-api.md": http_api}
 
 
 def main() -> None:

@@ -37,21 +37,9 @@ def create_app(bundles: Sequence[Bundle], settings: ServingSettings) -> FastAPI:
     Raises:
         ModelError: Two bundles hold adapters of one name.
     """
-    app = FastAPI(
-        title="sentilora",
-        version=__version__,
-        summary="Text classification over adapters",
-        docs_url=None,  # its scripts come from other hosts
-        redoc_url=None,
-        redirect_slashes=False,
-    )
+    app = endpoints()
     engine = Engine(bundles, settings)
     app.state.engine = engine
-    for dialect in DIALECTS:
-        app.include_router(dialect.router, responses=dialect.responses)
-    app.include_router(adapters.router, responses=OWN.responses)
-    app.include_router(_operations, responses=OWN.responses)
-    app.include_router(page.router)
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _unserved)
@@ -65,6 +53,24 @@ def create_app(bundles: Sequence[Bundle], settings: ServingSettings) -> FastAPI:
             expose_headers=["X-Request-ID", "Retry-After"],
         )
     app.add_middleware(Observation, metrics=engine.metrics)
+    return app
+
+
+def endpoints() -> FastAPI:
+    """The application without what answers: enough for its OpenAPI description."""
+    app = FastAPI(
+        title="sentilora",
+        version=__version__,
+        summary="Text classification over adapters",
+        docs_url=None,  # its scripts come from other hosts
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    for dialect in DIALECTS:
+        app.include_router(dialect.router, responses=dialect.responses)
+    app.include_router(adapters.router, responses=OWN.responses)
+    app.include_router(_operations, responses=OWN.responses)
+    app.include_router(page.router)
     return app
 
 
