@@ -26,7 +26,7 @@ $(READY): pyproject.toml $(CONSTRAINTS)
 	@echo "setting up $(VENV) with Python $(PYTHON_VERSION) and $(CONSTRAINTS); the first time this takes some minutes"
 	@$(call new_venv,$(VENV))
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) \
-		--editable '.[train,embedded,report,serve,docs,dev]'
+		--editable '.[train,embedded,report,serve,ray,docs,dev]'
 	@touch $@
 	@echo "$(VENV) is ready"
 

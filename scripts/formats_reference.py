@@ -34,6 +34,7 @@ RUN = {
     artifacts.METRICS_FILE: "the [run's record](#metrics-json)",
     artifacts.LOG_FILE: "a line of JSON for each logged step",
     artifacts.CURVE_FILE: "loss and accuracy, drawn",
+    artifacts.REPORT_FILE: "the evaluation on the validation texts, as a page (with `sentilora[report]`)",
     artifacts.VALIDATION_FILE: "the validation texts and their labels",
     f"{artifacts.CHECKPOINT_FOLDER}/": "checkpoints, each an adapter that answers",
 }

@@ -38,7 +38,15 @@ from sentilora.artifacts.folders import (
     write_json,
     write_manifest,
 )
-from sentilora.artifacts.manifest import AbstentionPoint, BaseReference, Interval, Manifest, Probe, Training
+from sentilora.artifacts.manifest import (
+    FORMAT_VERSION,
+    AbstentionPoint,
+    BaseReference,
+    Interval,
+    Manifest,
+    Probe,
+    Training,
+)
 
 __all__ = [
     "ADAPTER_CONFIG",
@@ -50,6 +58,7 @@ __all__ = [
     "CONFIG_FILE",
     "CONVERSION_RECORD",
     "CURVE_FILE",
+    "FORMAT_VERSION",
     "GRAPH",
     "LOG_FILE",
     "MANIFEST",
