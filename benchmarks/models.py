@@ -29,7 +29,8 @@ def build(models: Path, shape: str, adapters: int) -> tuple[Any, Any]:
 
     from sentilora.artifacts import BaseReference, Manifest, write_manifest
     from sentilora.export.graph import adaptable_graph, merged_graph
-    from sentilora.export.quantisation import ladder
+    from sentilora.export.quantisation import FP32, ladder
+    from sentilora.export.ranges import measured_ranges
     from sentilora.export.weights import adapter_arrays, encoder_of
     from sentilora.inference import Classifier
     from sentilora.labels import SENTIMENT
@@ -52,13 +53,18 @@ def build(models: Path, shape: str, adapters: int) -> tuple[Any, Any]:
         truncation="head",
         base=BaseReference(id="random", sha256=""),
     )
-    how = ladder(Notes())[0]
+    how = ladder(Notes())[1]  # what trained adapters come to
     arrays = encoder_of(model)
+    some = [text.ids for text in encoder.encode(reviews(8))]
+    ranges = measured_ranges(merged_graph(arrays, FP32), [{}], some)
 
     merged = models / "merged"
     model.save_pretrained(merged)
     write_tokenizer(encoder, merged)
-    for name, graph in (("bundle", merged_graph(arrays, how)), ("adapters", adaptable_graph(arrays, how))):
+    for name, graph in (
+        ("bundle", merged_graph(arrays, how, ranges)),
+        ("adapters", adaptable_graph(arrays, how, ranges)),
+    ):
         (models / name).mkdir()
         (models / name / "model.onnx").write_bytes(graph.SerializeToString())
         write_tokenizer(encoder, models / name)

@@ -29,7 +29,7 @@ from sentilora.errors import ModelError, OutputError, ParityError
 from sentilora.export import export, exporting
 from sentilora.export.gate import Verdict
 from sentilora.export.graph import adaptable_graph
-from sentilora.export.quantisation import FP32, INT8, LADDER, per_block, per_output
+from sentilora.export.quantisation import FP32, LADDER, LADDER_WITHOUT_VNNI, per_block, per_output
 from sentilora.export.weights import adapter_arrays, encoder_of
 from sentilora.inference import Classifier
 from sentilora.inference.bundle import Bundle
@@ -247,7 +247,7 @@ def test_the_next_safer_way_is_tried_and_said(
 ) -> None:
     """A first rung that ruins the answers: two levels of weights."""
     monkeypatch.setattr("sentilora.export.gate.LABELS_CHANGED", 0.015)
-    ruinous = type(INT8)("two levels", 1)
+    ruinous = type(LADDER[0])("two levels", 1)
     monkeypatch.setattr(exporting, "ladder", lambda notes: (ruinous, *LADDER[1:]))
     exported = export([run.folder], tmp_path / "bundle", unlabelled=sure_texts)
     assert exported.quantisation == LADDER[1].name
@@ -261,7 +261,7 @@ def test_the_next_safer_way_is_tried_and_said(
 def test_every_way_to_quantise_runs(
     run: sentilora.Run, sure_texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for number, way in enumerate((FP32, *LADDER)):
+    for number, way in enumerate((FP32, *LADDER, *LADDER_WITHOUT_VNNI)):
         monkeypatch.setattr(exporting, "ladder", lambda notes, way=way: (way,))
         exported = export([run.folder], tmp_path / str(number), unlabelled=sure_texts)
         assert exported.quantisation == way.name

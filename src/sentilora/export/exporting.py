@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Callable, Optional
@@ -38,7 +38,8 @@ from sentilora.errors import ModelError, ParityError
 from sentilora.export.gate import Gate, Verdict
 from sentilora.export.graph import adaptable_graph, merged_graph
 from sentilora.export.probes import PROBES
-from sentilora.export.quantisation import FP32, Floats, Quantisation, ladder
+from sentilora.export.quantisation import FP32, Floats, Quantisation, Ranges, ladder
+from sentilora.export.ranges import measured_ranges
 from sentilora.export.weights import adapter_arrays, encoder_of
 from sentilora.inference import Classifier
 from sentilora.inference.onnx import Graph, OnnxPredictor
@@ -50,8 +51,10 @@ from sentilora.modeling.merging import folded
 from sentilora.notes import Notes
 from sentilora.reporting.cards import Making, adapters_card, bundle_card
 from sentilora.tables import LabelledTexts, read_labelled, read_texts
+from sentilora.text import TextEncoder
 
 UNLABELLED = 2000
+MEASURED = 128
 
 
 @dataclass(frozen=True)
@@ -117,8 +120,7 @@ def export(
     refuse_existing(Path(output), overwrite)
     notes = Notes()
     texts = read_labelled("bundled").texts if unlabelled is None else read_texts(Path(unlabelled))
-    chosen = np.random.default_rng(0).permutation(len(texts))[:UNLABELLED]
-    others = [texts[row] for row in chosen]
+    others = _some(texts, UNLABELLED)
     make = _merged if len(models) == 1 else _with_adapters
     making = Making.of(
         "export",
@@ -130,6 +132,18 @@ def export(
     with tempfile.TemporaryDirectory() as work, new_folder(Path(output), overwrite) as folder:
         exported = make(models, Path(work), folder, base, others, making, notes)
     return Exported(Path(output), *exported, tuple(notes))
+
+
+def _some(texts: Sequence[str], most: int) -> list[str]:
+    return [texts[row] for row in np.random.default_rng(0).permutation(len(texts))[:most]]
+
+
+def _ranges(
+    fp32: onnx.ModelProto, adapters: Sequence[Mapping[str, onnxruntime.OrtValue]], encode: TextEncoder
+) -> Ranges:
+    """Measured on bundled reviews that no gate judges by."""
+    texts = _some(read_labelled("bundled").texts, UNLABELLED + MEASURED)[UNLABELLED:]
+    return measured_ranges(fp32, adapters, [text.ids for text in encode.encode(texts)])
 
 
 def _merged(
@@ -145,12 +159,14 @@ def _merged(
     source = open_model(path)
     classifier, manifest = _load(source, base, notes)
     encoder = encoder_of(folded(classifier))
-    fp32 = OnnxPredictor(_written(merged_graph(encoder, FP32), work / "fp32.onnx"), {}, len(classifier.labels))
+    model = merged_graph(encoder, FP32)
+    fp32 = OnnxPredictor(_written(model, work / "fp32.onnx"), {}, len(classifier.labels))
     gate = Gate(classifier, fp32, _validation_of(path), others, notes)
     name = Path(path).resolve().name
     candidate = _Candidate(name, classifier, manifest, {}, {}, gate)
+    ranges = _ranges(model, [{}], classifier.encoder)
     quantisation, graph, verdicts = _descend(
-        [candidate], lambda how: _written(merged_graph(encoder, how), work / "int8.onnx"), notes
+        [candidate], lambda how: _written(merged_graph(encoder, how, ranges), work / "int8.onnx"), notes
     )
     shutil.copyfile(graph.path, folder / GRAPH)
     write_file(folder / TOKENIZER, classifier.encoder.tokenizer.to_str(pretty=True).encode())
@@ -176,7 +192,8 @@ def _with_adapters(
     sources = [open_model(path) for path in models]
     shared = _shared_base(sources, base, notes)
     encoder = encoder_of(load_pretrained(shared.folder, SENTIMENT))
-    graph = _written(adaptable_graph(encoder, FP32), work / "fp32.onnx")
+    model = adaptable_graph(encoder, FP32)
+    graph = _written(model, work / "fp32.onnx")
     candidates = []
     for name, path, source in zip(names, models, sources):
         classifier, manifest = _load(source, base, notes)
@@ -185,8 +202,9 @@ def _with_adapters(
         predictor = OnnxPredictor(graph, inputs, len(classifier.labels))
         gate = Gate(classifier, predictor, _validation_of(path), others, notes)
         candidates.append(_Candidate(name, classifier, manifest, inputs, arrays, gate))
+    ranges = _ranges(model, [each.inputs for each in candidates], candidates[0].classifier.encoder)
     quantisation, graph, verdicts = _descend(
-        candidates, lambda how: _written(adaptable_graph(encoder, how), work / "int8.onnx"), notes
+        candidates, lambda how: _written(adaptable_graph(encoder, how, ranges), work / "int8.onnx"), notes
     )
     shutil.copyfile(graph.path, folder / GRAPH)
     tokenizer = candidates[0].classifier.encoder.tokenizer.to_str(pretty=True)

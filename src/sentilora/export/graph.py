@@ -14,7 +14,16 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from sentilora.export.quantisation import BLOCK, Floats, Quantisation, per_block, per_output
+from sentilora.export.quantisation import (
+    BLOCK,
+    NO_RANGES,
+    Floats,
+    Quantisation,
+    Ranges,
+    per_block,
+    per_output,
+    smoothing,
+)
 from sentilora.inference.graph import IDS, LOGITS, HeadInputs, down_input, up_input
 
 _CONTRIB = "com.microsoft"
@@ -39,9 +48,15 @@ class Encoder:
     heads: int
 
 
-def merged_graph(encoder: Encoder, quantisation: Quantisation) -> onnx.ModelProto:
-    """The whole classifier: `input_ids` int64 [1, n] to `logits` float32 [1, labels]."""
-    graph = _Graph(encoder, quantisation, adaptable=False)
+def merged_graph(encoder: Encoder, quantisation: Quantisation, ranges: Ranges = NO_RANGES) -> onnx.ModelProto:
+    """The whole classifier: `input_ids` int64 [1, n] to `logits` float32 [1, labels].
+
+    Args:
+        encoder: With its head.
+        quantisation: How it computes.
+        ranges: What `with_ranges` measured, for a way to quantise that smooths.
+    """
+    graph = _Graph(encoder, quantisation, ranges, adaptable=False)
     head = HeadInputs(
         *(graph.constant(name, array) for name, array in graph.linear("pre_classifier")),
         *(graph.constant(name, array) for name, array in graph.linear("classifier")),
@@ -49,21 +64,41 @@ def merged_graph(encoder: Encoder, quantisation: Quantisation) -> onnx.ModelProt
     return graph.finished(graph.logits(graph.answer(), head))
 
 
-def adaptable_graph(encoder: Encoder, quantisation: Quantisation) -> onnx.ModelProto:
-    """The base alone: a low-rank update of each of its linear layers and the head are inputs of the graph."""
-    graph = _Graph(encoder, quantisation, adaptable=True)
+def adaptable_graph(encoder: Encoder, quantisation: Quantisation, ranges: Ranges = NO_RANGES) -> onnx.ModelProto:
+    """The base alone: a low-rank update of each of its linear layers and the head are inputs of the graph.
+
+    For the arguments see `merged_graph`; the encoder needs no head.
+    """
+    graph = _Graph(encoder, quantisation, ranges, adaptable=True)
     head = HeadInputs.named()
     for name, shape in zip(head.names, (["dim", "dim"], ["dim"], ["dim", "labels"], ["labels"])):
         graph.input(name, shape)
     return graph.finished(graph.logits(graph.answer(), head))
 
 
+def with_ranges(model: onnx.ModelProto) -> onnx.ModelProto:
+    """An fp32 graph that also gives the largest absolute value of each input, [in], of its linear layers.
+
+    The outputs are called as `Ranges` calls the layers.
+    """
+    watched = onnx.ModelProto()
+    watched.CopyFrom(model)
+    for layer in watched.metadata_props:
+        absolute = helper.make_node("Abs", [layer.value], [f"{layer.key}.absolute"])
+        largest = helper.make_node("ReduceMax", [f"{layer.key}.absolute"], [layer.key], axes=[0, 1], keepdims=0)
+        watched.graph.node.extend([absolute, largest])
+        watched.graph.output.append(helper.make_tensor_value_info(layer.key, TensorProto.FLOAT, None))
+    return watched
+
+
 class _Graph:
     """A graph that grows node by node; methods take and give names of its values."""
 
-    def __init__(self, encoder: Encoder, quantisation: Quantisation, *, adaptable: bool) -> None:
+    def __init__(self, encoder: Encoder, quantisation: Quantisation, ranges: Ranges, *, adaptable: bool) -> None:
         self.encoder = encoder
         self.quantisation = quantisation
+        self.ranges = ranges
+        self.layer_inputs: dict[str, str] = {}
         self.adaptable = adaptable
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, onnx.TensorProto] = {}
@@ -102,13 +137,23 @@ class _Graph:
     def apply(self, x: str, kind: str, layer: int, *names: str) -> str:
         """Linear layers side by side on x, with the update that an adapter may bring."""
         (weight_name, weight), (bias_name, bias) = self.linear(*names)
-        output = self._product(x, kind, weight_name, weight, self.constant(bias_name, bias))
+        place = f"layer.{layer}.{kind}"
+        self.layer_inputs[place] = x
+        smoothed, smooth_weight = self._smoothed(x, place, weight)
+        output = self._product(smoothed, kind, weight_name, smooth_weight, self.constant(bias_name, bias))
         if not self.adaptable:
             return output
         size_in, size_out = weight.shape
         down = self.input(down_input(layer, kind), [size_in, f"rank_{layer}_{kind}"])
         up = self.input(up_input(layer, kind), [f"rank_{layer}_{kind}", size_out])
         return self.node("Add", output, self.node("MatMul", self.node("MatMul", x, down), up))
+
+    def _smoothed(self, x: str, place: str, weight: Floats) -> tuple[str, Floats]:
+        """The same product of an x whose columns are more alike; as it was where no range of them is known."""
+        if not self.quantisation.smoothed or place not in self.ranges:
+            return x, weight
+        factors = smoothing(self.ranges[place], weight)
+        return self.node("Mul", x, self.constant(f"{place}.smoothing", 1 / factors)), weight * factors[:, None]
 
     def _product(self, x: str, kind: str, name: str, weight: Floats, bias: str) -> str:
         how = self.quantisation
@@ -198,4 +243,6 @@ class _Graph:
         output = helper.make_tensor_value_info(LOGITS, TensorProto.FLOAT, [1, "labels"])
         graph = helper.make_graph(self.nodes, "distilbert", self.inputs, [output], list(self.constants.values()))
         opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid(_CONTRIB, 1)]
-        return helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION, producer_name="sentilora")
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION, producer_name="sentilora")
+        helper.set_model_props(model, self.layer_inputs)
+        return model
