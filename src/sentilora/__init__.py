@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sentilora.modeling.merging import merge
     from sentilora.scoring import score
     from sentilora.tables import Columns, read_labelled, read_unlabelled
-    from sentilora.training import Run, train
+    from sentilora.training import Run, pretrain, train
 
 __all__ = [
     "Classifier",
@@ -35,6 +35,7 @@ __all__ = [
     "evaluate",
     "explain",
     "merge",
+    "pretrain",
     "read_labelled",
     "read_unlabelled",
     "score",
@@ -53,6 +54,7 @@ _HOMES = {
     "evaluate": "sentilora.analysis",
     "explain": "sentilora.inference",
     "merge": "sentilora.modeling.merging",
+    "pretrain": "sentilora.training",
     "read_labelled": "sentilora.tables",
     "read_unlabelled": "sentilora.tables",
     "score": "sentilora.scoring",

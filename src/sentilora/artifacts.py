@@ -31,6 +31,7 @@ CURVE_FILE = "training.png"
 METRICS_FILE = "metrics.json"
 VALIDATION_FILE = "validation.parquet"
 CONVERSION_RECORD = "conversion.json"
+PRETRAINING_RECORD = "pretraining.json"
 TOKENIZER = "tokenizer.json"
 WEIGHTS = "model.safetensors"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
@@ -42,7 +43,7 @@ BUNDLE_ADAPTER_WEIGHTS = "adapter.safetensors"
 _LOCK = ".lock"
 _UNSEALED = (MANIFEST, README)
 # One of these lies in every folder that we write, and that we may therefore replace.
-_MARKS = (MANIFEST, METRICS_FILE, CONVERSION_RECORD)
+_MARKS = (MANIFEST, METRICS_FILE, CONVERSION_RECORD, PRETRAINING_RECORD)
 _PICKLES = (".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth")
 
 PathLike = Union[str, "os.PathLike[str]"]

@@ -17,6 +17,7 @@ from sentilora.cli.export import export
 from sentilora.cli.gather import gather
 from sentilora.cli.merge import merge
 from sentilora.cli.predict import predict
+from sentilora.cli.pretrain import pretrain
 from sentilora.cli.quickstart import quickstart
 from sentilora.cli.recipes import recipes
 from sentilora.cli.score import score
@@ -38,7 +39,7 @@ def cli(debug: bool, quiet: bool) -> None:
 
 
 for _command in (
-    *(quickstart, audit, train, evaluate, predict, explain, merge),
+    *(quickstart, audit, pretrain, train, evaluate, predict, explain, merge),
     *(score, gather, export, serve, recipes, doctor),
 ):
     cli.add_command(_command)

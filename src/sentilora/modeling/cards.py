@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sentilora.artifacts import Manifest
+from sentilora._version import __version__
+from sentilora.artifacts import BaseReference, Manifest
+from sentilora.modeling.base import EMBEDDED
 
 _FRONT = """---
 library_name: {library}
@@ -39,6 +41,26 @@ pipeline("text-classification", model="path/of/this/folder")("A gorgeous, moving
 ```
 """
 
+
+_BASE = """---
+library_name: transformers
+base_model: {base}
+license: {licence}
+tags: [fill-mask, domain-adaptive-pretraining]
+---
+# An encoder adapted to a domain
+
+`{base}` (weights sha256 `{sha256}`), further pretrained by masked language modelling. {licence_note}
+
+Read: {texts}. `pretraining.json` has how it went, `config.yaml` the settings. Made with sentilora {version}.
+
+```sh
+sentilora train --base path/of/this/folder --data labelled.csv
+```
+
+Plain Transformers reads it too: `AutoModel.from_pretrained("path/of/this/folder")`, and
+`pipeline("fill-mask", model="path/of/this/folder")`.
+"""
 
 _BUNDLE = """
 Computes in {quantisation}. In plain Python, with the packages onnxruntime, tokenizers and numpy, run in this folder:
@@ -78,6 +100,21 @@ def adapters_readme(manifest: Manifest, names: Sequence[str]) -> str:
     listed = ", ".join(f"`{name}`" for name in names)
     front = _front(manifest, "onnx", "Text classifiers over one base")
     return front + _ADAPTERS.format(quantisation=manifest.quantisation, names=listed, first=names[0])
+
+
+def base_readme(base: BaseReference, texts: str) -> str:
+    """What a pretrained base was made of, whose licence it has, how to use it."""
+    known = base.id == EMBEDDED
+    return _BASE.format(
+        base=base.id,
+        sha256=base.sha256,
+        texts=texts,
+        version=__version__,
+        licence="apache-2.0" if known else "other",
+        licence_note="The weights it began with are those of `sentence-transformers/all-MiniLM-L6-v2` (Apache-2.0)."
+        if known
+        else "The licence of that base applies to it.",
+    )
 
 
 def adapter_readme(manifest: Manifest) -> str:

@@ -16,7 +16,6 @@ from sentilora.analysis.calibration import COOLEST, HOTTEST, Calibration, absten
 from sentilora.artifacts import (
     ADAPTER_FOLDER,
     CHECKPOINT_FOLDER,
-    CONFIG_FILE,
     CURVE_FILE,
     LOG_FILE,
     METRICS_FILE,
@@ -28,16 +27,17 @@ from sentilora.artifacts import (
     write_file,
     write_json,
 )
-from sentilora.config import TrainConfig, dump_config, load_config
-from sentilora.errors import OutputError, UserError
+from sentilora.config import TrainConfig, load_config
+from sentilora.errors import UserError
 from sentilora.inference.predictor import Logits
 from sentilora.modeling.devices import choose_device
 from sentilora.modeling.saving import save_adapter
 from sentilora.notes import Notes
 from sentilora.tables import FROM_PYTHON, Source, write_labelled
-from sentilora.training.callbacks import JsonLog
+from sentilora.training.begun import claim
 from sentilora.training.checkpoints import Checkpoints, InterruptedTrainingError, restore_adapter
 from sentilora.training.curve import training_curve
+from sentilora.training.log import StepLog
 from sentilora.training.preparation import Preparation, prepare
 from sentilora.training.processes import Processes, is_main_process
 from sentilora.training.run import EpochScores, Run, RunRecord, versions
@@ -101,7 +101,7 @@ def train(
     )
     with _place(folder, overwrite, processes) as growing:
         if processes.main:
-            _claim(growing, config, overwrite)
+            claim(growing, config, load_config, overwrite)
         checkpoints = Checkpoints(
             growing / CHECKPOINT_FOLDER,
             prepared.classifier,
@@ -132,25 +132,6 @@ def _name_of(source: Source) -> str:
 def _place(folder: Path, overwrite: bool, processes: Processes) -> AbstractContextManager[Path]:
     """Where the run grows: the main process's own, in which the others only read."""
     return run_folder(folder, overwrite) if processes.main else nullcontext(unfinished(folder))
-
-
-def _claim(folder: Path, config: TrainConfig, overwrite: bool) -> None:
-    """Make sure that what grows in `folder` is of this configuration, and note that it is.
-
-    Raises:
-        OutputError: It was begun with other settings, and `overwrite` is false.
-    """
-    path = folder / CONFIG_FILE
-    begun = load_config(str(path)) if path.is_file() else config
-    changed = [name for name, value in msgspec.structs.asdict(config).items() if value != getattr(begun, name)]
-    if changed:
-        if not overwrite:
-            raise OutputError(
-                f"{folder} holds a training begun with other settings ({', '.join(changed)}): give the same to go on, "
-                "choose another --output, or pass --overwrite to begin anew"
-            )
-        shutil.rmtree(folder / CHECKPOINT_FOLDER, ignore_errors=True)
-    write_file(path, dump_config(config).encode())
 
 
 def _drop_what_cannot_go_on(checkpoints: Checkpoints) -> None:
@@ -258,6 +239,6 @@ def _save(
         versions=versions(),
     )
     write_labelled(prepared.validation.data, folder / VALIDATION_FILE)
-    log = JsonLog(folder / LOG_FILE).lines()
+    log = StepLog(folder / LOG_FILE).lines()
     write_file(folder / CURVE_FILE, training_curve(log, trainer.steps_an_epoch))
     write_json(folder / METRICS_FILE, record)
