@@ -3,8 +3,8 @@
 python benchmarks/pretraining.py --minutes 40 --seeds 0 1 2
 python benchmarks/pretraining.py --base bases/imdb            # a base that `sentilora pretrain` has made already
 
-Pretrains the embedded base on ../shared/data/imdb_unsup.parquet, then trains and tests as `accuracy.py best-1000` does, with
-it and without. Goes on where it was cut short. Writes benchmarks/results/pretraining.json.
+Pretrains the embedded base on ../shared/data/imdb_unsup.parquet, then trains and tests as `accuracy.py best-1000` does,
+with it and without. Goes on where it was cut short. Writes benchmarks/results/pretraining.json.
 """
 
 from __future__ import annotations

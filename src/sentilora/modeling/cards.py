@@ -52,7 +52,8 @@ tags: [fill-mask, domain-adaptive-pretraining]
 
 `{base}` (weights sha256 `{sha256}`), further pretrained by masked language modelling. {licence_note}
 
-Read: {texts}. `pretraining.json` has how it went, `config.yaml` the settings. Made with sentilora {version}.
+Read: {texts}. What was read can in part be had back from the weights: publish them only if you may publish the texts.
+`pretraining.json` has how it went, `config.yaml` the settings. Made with sentilora {version}.
 
 ```sh
 sentilora train --base path/of/this/folder --data labelled.csv

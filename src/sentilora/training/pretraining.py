@@ -246,6 +246,8 @@ def _learn(learner: MaskedLearner, progress: PretrainProgress, growing: Path) ->
                     _save(learner, progress, growing / CHECKPOINT_FOLDER)
                 stop.obey()
     except KeyboardInterrupt:
+        if not any((growing / CHECKPOINT_FOLDER).glob("step-*")):
+            raise
         raise InterruptedTrainingError(
             f"interrupted after {progress.step:,} steps: give the same command again to go on from there"
         ) from None
