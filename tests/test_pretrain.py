@@ -147,7 +147,7 @@ def test_stopped_it_says_how_to_go_on_and_only_with_the_same(
 
 def test_a_time_is_planned_in_steps(tiny_base: Path, reviews: LabelledTexts, tmp_path: Path) -> None:
     record = sentilora.pretrain(
-        reviews.texts, base=str(tiny_base), epochs=1000, minutes=0.01, output=tmp_path / "base", **SETTINGS
+        reviews.texts, base=str(tiny_base), epochs=20, minutes=0.01, output=tmp_path / "base", **SETTINGS
     ).record
     assert any(note.startswith("0.01 minutes are planned as") for note in record.notes)
     assert record.steps < 1000
