@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sentilora.reporting.publishing import Published, publish
     from sentilora.scoring.score import score
     from sentilora.tables import Columns, read_labelled, read_unlabelled
-    from sentilora.training import Run, train
+    from sentilora.training import Run, pretrain, train
 
 __all__ = [
     "Classifier",
@@ -42,6 +42,7 @@ __all__ = [
     "explain",
     "insights",
     "merge",
+    "pretrain",
     "publish",
     "read_labelled",
     "read_unlabelled",
@@ -66,6 +67,7 @@ _HOMES = {
     "explain": "sentilora.inference",
     "insights": "sentilora.analysis.insights",
     "merge": "sentilora.modeling.merging",
+    "pretrain": "sentilora.training",
     "publish": "sentilora.reporting.publishing",
     "read_labelled": "sentilora.tables",
     "read_unlabelled": "sentilora.tables",

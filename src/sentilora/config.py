@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, Optional, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Optional, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 import yaml
@@ -28,6 +28,7 @@ MAX_CHARACTERS = 1_000_000  # of one text; a longer one is refused rather than r
 
 _AtLeastOne = Annotated[int, Meta(ge=1)]
 _AtLeastTwo = Annotated[int, Meta(ge=2)]
+_Minutes = Annotated[float, Meta(gt=0)]
 _LearningRate = Annotated[float, Meta(gt=0, le=1)]
 
 
@@ -155,6 +156,44 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     seed: Annotated[int, Meta(ge=0, lt=2**32, description="Seed of the split, the subset, the head and the order.")] = 0
 
 
+class PretrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that decides what a pretraining makes of its texts; rates as Gururangan et al., 2020, appendix B."""
+
+    base: Annotated[
+        str, Meta(description="The encoder to go on from: 'embedded', a Hub id, or a folder with a DistilBERT model.")
+    ] = "distilbert-base-uncased"
+    text_column: Annotated[Optional[str], Meta(description="Column with the texts, if not under a usual name.")] = None
+    epochs: Annotated[int, Meta(ge=1, le=1000, description="Passes over the texts.")] = 1
+    max_steps: Annotated[Optional[_AtLeastOne], Meta(description="End after this many optimiser steps.")] = None
+    minutes: Annotated[
+        Optional[_Minutes],
+        Meta(description="Take about this long: the steps are planned for it from the speed before the first."),
+    ] = None
+    max_length: Annotated[
+        int, Meta(ge=8, le=512, description="Most tokens of a piece of text; longer texts are several pieces.")
+    ] = 256
+    batch_tokens: Annotated[int, Meta(ge=8, le=2**24, description="Most tokens in one optimiser step.")] = 8192
+    mask_share: Annotated[float, Meta(gt=0, lt=1, description="Share of the tokens that are to be guessed.")] = 0.15
+    learning_rate: Annotated[float, Meta(gt=0, le=1, description="Peak learning rate of AdamW.")] = 5e-4
+    weight_decay: Annotated[float, Meta(ge=0, lt=1, description="Decoupled weight decay of AdamW.")] = 0.01
+    warmup: Annotated[
+        float, Meta(ge=0, lt=1, description="Share of the steps over which the rate rises; then it falls linearly.")
+    ] = 0.06
+    device: Annotated[DeviceChoice, Meta(description="Where to train; auto takes CUDA, then MPS, then the CPU.")] = (
+        "auto"
+    )
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16"], Meta(description="Arithmetic of the passes; auto suits the device.")
+    ] = "auto"
+    checkpoint_steps: Annotated[
+        Optional[_AtLeastOne], Meta(description="Steps between checkpoints; by default two minutes.")
+    ] = None
+    seed: Annotated[int, Meta(ge=0, lt=2**32, description="Seed of the order, the masks and a new head.")] = 0
+
+
+_Config = TypeVar("_Config", TrainConfig, PretrainConfig)
+
+
 @dataclass(frozen=True)
 class Setting:
     """One leaf of a configuration, as the command line and the documentation show it.
@@ -222,22 +261,27 @@ def load_config(recipe: Optional[str] = None, overrides: Optional[Mapping[str, A
     """
     settings = _read_recipe(recipe) if recipe is not None else {}
     _overlay(settings, overrides or {})
-    _refuse_unknown(settings, TrainConfig)
     if isinstance(settings.get("label_map"), Mapping):  # YAML reads 1 as a number, and 1-2 as a text
         if any(isinstance(value, bool) for value in settings["label_map"]):
             raise ConfigError("setting 'label_map': YAML reads yes, no, on, off as true and false: put them in quotes")
         settings["label_map"] = {str(value): meaning for value, meaning in settings["label_map"].items()}
-    try:
-        config = msgspec.convert(settings, TrainConfig)
-    except msgspec.ValidationError as error:
-        raise ConfigError(_in_one_line(error)) from None
+    config = _converted(settings, TrainConfig)
     if config.early_stopping is not None and config.best_by is None:
         raise ConfigError("setting 'early_stopping': say with 'best_by' which metric is to get better")
     return config
 
 
-def dump_config(config: TrainConfig) -> str:
-    """The configuration as YAML that `load_config` reads back to an equal one."""
+def load_pretrain_config(path: Optional[str] = None, overrides: Optional[Mapping[str, Any]] = None) -> PretrainConfig:
+    """The pretraining configuration in a YAML file, or the defaults, with some settings replaced.
+
+    Raises:
+        ConfigError: The file is not readable or not YAML, or a setting is unknown, of the wrong type or out of range.
+    """
+    return _converted({**({} if path is None else _read_recipe(path)), **(overrides or {})}, PretrainConfig)
+
+
+def dump_config(config: Union[TrainConfig, PretrainConfig]) -> str:
+    """The configuration as YAML that `load_config` or `load_pretrain_config` reads back to an equal one."""
     return yaml.safe_dump(msgspec.to_builtins(config), sort_keys=False)
 
 
@@ -275,6 +319,14 @@ def _overlay(settings: dict[str, Any], overrides: Mapping[str, Any]) -> None:
             settings[name] = {**settings.get(name, {}), **value}
         else:
             settings[name] = value
+
+
+def _converted(settings: Mapping[str, Any], config: type[_Config]) -> _Config:
+    _refuse_unknown(settings, config)
+    try:
+        return msgspec.convert(settings, config)
+    except msgspec.ValidationError as error:
+        raise ConfigError(_in_one_line(error)) from None
 
 
 def _refuse_unknown(settings: Mapping[str, Any], config: type[msgspec.Struct], prefix: str = "") -> None:

@@ -32,6 +32,7 @@ METRICS_FILE = "metrics.json"
 REPORT_FILE = "report.html"
 VALIDATION_FILE = "validation.parquet"
 CONVERSION_RECORD = "conversion.json"
+PRETRAINING_RECORD = "pretraining.json"
 TOKENIZER = "tokenizer.json"
 WEIGHTS = "model.safetensors"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
@@ -46,7 +47,7 @@ MODEL_FILES = ("*.json", "*.safetensors", "*.onnx", "vocab.txt")
 _LOCK = ".lock"
 _UNSEALED = (MANIFEST, README)
 # One of these lies in every folder that we write, and that we may therefore replace.
-_MARKS = (MANIFEST, METRICS_FILE, CONVERSION_RECORD)
+_MARKS = (MANIFEST, METRICS_FILE, CONVERSION_RECORD, PRETRAINING_RECORD)
 _PICKLES = (".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth")
 _ON_THE_HUB = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 

@@ -18,6 +18,7 @@ from sentilora.cli.gather import gather
 from sentilora.cli.insights import insights
 from sentilora.cli.merge import merge
 from sentilora.cli.predict import predict
+from sentilora.cli.pretrain import pretrain
 from sentilora.cli.publish import publish
 from sentilora.cli.quickstart import quickstart
 from sentilora.cli.recipes import recipes
@@ -41,7 +42,7 @@ def cli(debug: bool, quiet: bool) -> None:
 
 
 for _command in (
-    *(quickstart, audit, suggest, train, evaluate, predict, explain, merge),
+    *(quickstart, audit, suggest, pretrain, train, evaluate, predict, explain, merge),
     *(score, gather, insights, export, publish, serve, recipes, doctor),
 ):
     cli.add_command(_command)

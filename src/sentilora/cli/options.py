@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Callable, Optional, TypeVar, cast
 
 import click
+import msgspec
 
 from sentilora.config import Setting, TrainConfig, settings_of
 from sentilora.errors import ConfigError
@@ -60,17 +61,21 @@ def column_options(command: Command) -> Command:
     return cast(Command, decorated)
 
 
-def train_settings(command: Command) -> Command:
-    """Give a command one flag for each setting of `TrainConfig`."""
-    for setting in reversed(settings_of(TrainConfig)):
-        command = _option(setting)(command)
-    return command
+def settings_options(config: type[msgspec.Struct]) -> Callable[[Command], Command]:
+    """Give a command one flag for each setting of a configuration class."""
+
+    def decorate(command: Command) -> Command:
+        for setting in reversed(settings_of(config)):
+            command = _option(setting)(command)
+        return command
+
+    return decorate
 
 
-def nested(flags: Mapping[str, Any]) -> dict[str, Any]:
-    """The flags that were given, by their place in the configuration."""
+def nested(flags: Mapping[str, Any], config: type[msgspec.Struct]) -> dict[str, Any]:
+    """The flags of a configuration class that were given, by their place in the configuration."""
     settings: dict[str, Any] = {}
-    for setting in settings_of(TrainConfig):
+    for setting in settings_of(config):
         value = flags[_parameter(setting)]
         if value is None:
             continue

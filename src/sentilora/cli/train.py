@@ -7,9 +7,9 @@ from typing import Any, Optional
 
 import click
 
-from sentilora.cli.options import nested, overwrite_option, train_settings
+from sentilora.cli.options import nested, overwrite_option, settings_options
 from sentilora.cli.render import console, metrics_table
-from sentilora.config import load_config
+from sentilora.config import TrainConfig, load_config
 
 
 @click.command(short_help="Train a LoRA adapter on labelled texts.")
@@ -23,7 +23,7 @@ from sentilora.config import load_config
     help="The run's folder.",
 )
 @overwrite_option
-@train_settings
+@settings_options(TrainConfig)
 def train(recipe: Optional[str], output: Path, overwrite: bool, **flags: Any) -> None:
     """Train a LoRA adapter on labelled texts.
 
@@ -31,7 +31,7 @@ def train(recipe: Optional[str], output: Path, overwrite: bool, **flags: Any) ->
     sentilora train --data reviews.csv --base embedded --output runs/mine
     sentilora train --recipe quickstart --epochs 2
     """
-    config = load_config(recipe, nested(flags))
+    config = load_config(recipe, nested(flags, TrainConfig))
     from sentilora.training import train as run_training  # noqa: PLC0415 - needs torch
 
     run = run_training(config, output=output, overwrite=overwrite)

@@ -1,4 +1,4 @@
-"""DistilBERT over texts packed end to end: no padding, attention inside each text only, the last layer for [CLS] only.
+"""DistilBERT over texts packed end to end: no padding, attention inside each text only, the last layer only where read.
 
 The weights, the adapters and the dropouts are those of the Transformers (and PEFT) modules; only the order of the work
 is ours. `docs/performance.md` has what each part of it gains over Transformers' own forward pass.
@@ -7,6 +7,7 @@ is ours. `docs/performance.md` has what each part of it gains over Transformers'
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import Any, Optional, cast
 
 import torch
@@ -30,53 +31,101 @@ def packable(model: nn.Module) -> bool:
     return all(type(layer) is nn.Linear or _is_plain_lora(layer) for layer in linear)
 
 
-class PackedDistilBert:
-    """Logits of a (PEFT) DistilBERT classifier, differentiable in what the adapter trains.
+class PackedEncoder:
+    """Hidden states of a DistilBERT encoder, differentiable in what is trained.
 
     Args:
-        model: Stays the owner of the parameters; whether dropouts are on follows its `training`. The encoder's own
-            weights must not change after construction: they are held here once, in `dtype`.
-        dtype: Of the encoder's weights and activations: float32 or bfloat16. Embeddings, LoRA parameters and the
-            head stay float32.
+        encoder: A Transformers `DistilBertModel`, perhaps with LoRA layers in it. Stays the owner of the parameters;
+            whether dropouts are on follows its `training`.
+        dtype: Of weights and activations: float32 or bfloat16. Embeddings and LoRA parameters stay float32.
+        trained: Whether the encoder's own weights are trained. Where they are not, they must not change after
+            construction: they are held here once, in `dtype`.
     """
 
-    def __init__(self, model: nn.Module, dtype: torch.dtype = torch.float32) -> None:
-        self.classifier = cast(Any, _without_peft(model))
+    def __init__(self, encoder: Any, dtype: torch.dtype, trained: bool = False) -> None:
+        self.encoder = encoder
         self.dtype = dtype
-        self._blocks = [_Block(block, dtype) for block in self.classifier.distilbert.transformer.layer]
+        self._blocks = [_Block(block, dtype, trained) for block in encoder.transformer.layer]
 
-    def __call__(self, token_ids: Sequence[Sequence[int]]) -> Tensor:
-        """The logits of encoded texts: n texts of 1 to `max_position_embeddings` ids give float32 [n, labels]."""
+    def __call__(self, token_ids: Sequence[Sequence[int]], asked: Sequence[Sequence[int]]) -> Tensor:
+        """The last layer's output for some tokens of each text.
+
+        Args:
+            token_ids: Of n texts, each 1 to `max_position_embeddings` ids.
+            asked: Positions in each text, at least one; m in all.
+
+        Returns:
+            float32 [m, dim], text after text.
+        """
         lengths = [len(ids) for ids in token_ids]
-        device = self.classifier.device
+        device = self.encoder.device
         ids = torch.tensor([token for text in token_ids for token in text], device=device)
         positions = torch.cat([torch.arange(length, device=device) for length in lengths])
-        first = torch.tensor([0, *lengths[:-1]], device=device).cumsum(0)
+        starts = accumulate(lengths, initial=0)
+        rows = torch.tensor([start + place for start, places in zip(starts, asked) for place in places], device=device)
 
-        embeddings = self.classifier.distilbert.embeddings  # which takes no positions before Transformers 5
+        embeddings = self.encoder.embeddings  # which takes no positions before Transformers 5
         embedded = embeddings.word_embeddings(ids) + embeddings.position_embeddings(positions)
         hidden = _dropped(embeddings.LayerNorm(embedded), _rate(embeddings.dropout)).to(self.dtype)
         for block in self._blocks[:-1]:
             hidden = block(hidden, hidden, lengths, lengths)
-        answers = hidden.index_select(0, first)
-        answers = self._blocks[-1](answers, hidden, [1] * len(lengths), lengths).float()
+        answers: Tensor = self._blocks[-1](hidden.index_select(0, rows), hidden, [len(each) for each in asked], lengths)
+        return answers.float()
 
+
+class PackedDistilBert:
+    """Logits of a (PEFT) DistilBERT classifier, differentiable in what the adapter trains.
+
+    Args:
+        model: As `PackedEncoder` takes its encoder.
+        dtype: Of the encoder; the head stays float32.
+    """
+
+    def __init__(self, model: nn.Module, dtype: torch.dtype = torch.float32) -> None:
+        self.classifier = cast(Any, _without_peft(model))
+        self.encoder = PackedEncoder(self.classifier.distilbert, dtype)
+
+    def __call__(self, token_ids: Sequence[Sequence[int]]) -> Tensor:
+        """The logits of encoded texts: n texts of 1 to `max_position_embeddings` ids give float32 [n, labels]."""
         head = self.classifier
+        answers = self.encoder(token_ids, [[0]] * len(token_ids))
         logits: Tensor = head.classifier(head.dropout(F.relu(head.pre_classifier(answers))))
         return logits
 
 
-class _Block:
-    """One transformer layer, its frozen weights in the dtype computed in."""
+class PackedMaskedLM:
+    """Logits of a `DistilBertForMaskedLM` for chosen tokens only, differentiable in every parameter.
 
-    def __init__(self, block: Any, dtype: torch.dtype) -> None:
+    Args:
+        model: As `PackedEncoder` takes its encoder.
+        dtype: Of the encoder and the head.
+    """
+
+    def __init__(self, model: Any, dtype: torch.dtype = torch.float32) -> None:
+        self.model = model
+        self.dtype = dtype
+        self.encoder = PackedEncoder(model.distilbert, dtype, trained=True)
+        self._transform = _Linear(model.vocab_transform, dtype, trained=True)
+        self._norm = _Norm(model.vocab_layer_norm, dtype, trained=True)
+        self._projector = _Linear(model.vocab_projector, dtype, trained=True)
+
+    def __call__(self, token_ids: Sequence[Sequence[int]], asked: Sequence[Sequence[int]]) -> Tensor:
+        """The logits of m tokens, arguments as `PackedEncoder` takes them: float32 [m, vocabulary]."""
+        answers = self.encoder(token_ids, asked).to(self.dtype)
+        return self._projector(self._norm(self.model.activation(self._transform(answers)))).float()
+
+
+class _Block:
+    """One transformer layer."""
+
+    def __init__(self, block: Any, dtype: torch.dtype, trained: bool) -> None:
         self.query, self.key, self.value, self.out, self.lin1, self.lin2 = (
-            _Linear(layer, dtype) for layer in _linear_layers(block)
+            _Linear(layer, dtype, trained) for layer in _linear_layers(block)
         )
         self.attention = block.attention
-        self.attention_norm = _Norm(block.sa_layer_norm, dtype)
+        self.attention_norm = _Norm(block.sa_layer_norm, dtype, trained)
         self.ffn = block.ffn
-        self.output_norm = _Norm(block.output_layer_norm, dtype)
+        self.output_norm = _Norm(block.output_layer_norm, dtype, trained)
 
     def __call__(self, asking: Tensor, hidden: Tensor, asking_lengths: list[int], lengths: list[int]) -> Tensor:
         """The layer's output for the rows of `asking`, [m, dim], which attend to the rows of `hidden`, [tokens, dim].
@@ -154,26 +203,40 @@ def _kept(x: Tensor, rate: float) -> tuple[Tensor, float]:
     return kept.view(x.shape), 2**16 / (2**16 - dropped)
 
 
-class _Norm:
-    """A frozen layer normalisation."""
+class _Affine:
+    """A layer's weight and bias in the dtype computed in: frozen ones cast once, trained ones in each pass."""
 
-    def __init__(self, norm: nn.LayerNorm, dtype: torch.dtype) -> None:
-        self.weight, self.bias = norm.weight.detach().to(dtype), norm.bias.detach().to(dtype)
+    def __init__(self, layer: Any, dtype: torch.dtype, trained: bool) -> None:
+        self._layer, self._dtype = layer, dtype
+        self._frozen = None if trained else (layer.weight.detach().to(dtype), layer.bias.detach().to(dtype))
+
+    def __call__(self) -> tuple[Tensor, Tensor]:
+        return self._frozen or (self._layer.weight.to(self._dtype), self._layer.bias.to(self._dtype))
+
+
+class _Norm:
+    """A layer normalisation."""
+
+    def __init__(self, norm: nn.LayerNorm, dtype: torch.dtype, trained: bool) -> None:
+        self.affine = _Affine(norm, dtype, trained)
         self.shape, self.eps = norm.normalized_shape, norm.eps
 
     def __call__(self, x: Tensor) -> Tensor:
-        return F.layer_norm(x, self.shape, self.weight, self.bias, self.eps)
+        return F.layer_norm(x, self.shape, *self.affine(), self.eps)
 
 
 class _Linear:
-    """A frozen linear layer with, perhaps, a low-rank update in training."""
+    """A linear layer with, perhaps, a low-rank update in training."""
 
-    def __init__(self, layer: Any, dtype: torch.dtype) -> None:
-        self.frozen = _FrozenWeight(getattr(layer, "base_layer", layer), dtype)
+    def __init__(self, layer: Any, dtype: torch.dtype, trained: bool) -> None:
+        self.trained = _Affine(layer, dtype, trained) if trained else None
+        self.frozen = None if trained else _FrozenWeight(getattr(layer, "base_layer", layer), dtype)
         self.lora: Any = layer if isinstance(layer, LoraLayer) else None
 
     def __call__(self, x: Tensor) -> Tensor:
         output: Tensor
+        if self.trained is not None:
+            return F.linear(x, *self.trained())
         if self.lora is None or self.lora.disable_adapters:
             output = _Frozen.apply(x, self.frozen)  # type: ignore[no-untyped-call]
             return output

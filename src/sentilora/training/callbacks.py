@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import time
-from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
@@ -12,6 +10,7 @@ from transformers import TrainerCallback
 
 from sentilora.config import TrainConfig
 from sentilora.progress import Progress
+from sentilora.training.log import StepLog
 
 
 class ProgressBar(TrainerCallback):  # type: ignore[misc]
@@ -65,25 +64,15 @@ class ProgressBar(TrainerCallback):  # type: ignore[misc]
 class JsonLog(TrainerCallback):  # type: ignore[misc]
     """One JSON object a line for each step (`loss`, `learning_rate`, `grad_norm`) and validation (`eval_...`)."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, log: StepLog) -> None:
+        self.steps = log
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Forget the steps after the checkpoint that a resumed training goes on from: they are taken again."""
-        if not state.is_world_process_zero:
-            return
-        kept = [line for line in self.lines() if line["step"] <= state.global_step]
-        self.path.write_text("".join(json.dumps(line) + "\n" for line in kept), "utf-8")
+        """Forget the steps after the checkpoint that a resumed training goes on from."""
+        if state.is_world_process_zero:
+            self.steps.forget_after(state.global_step)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Optional[dict[str, float]] = None, **_: Any) -> None:
         """Append a line."""
-        if not state.is_world_process_zero:
-            return
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": state.global_step, **(logs or {})}) + "\n")
-
-    def lines(self) -> list[dict[str, float]]:
-        """What was logged; a line that a kill cut short is left out."""
-        if not self.path.is_file():
-            return []
-        return [json.loads(line) for line in self.path.read_text("utf-8").splitlines() if line.endswith("}")]
+        if state.is_world_process_zero:
+            self.steps.append({"step": state.global_step, **(logs or {})})

@@ -6,7 +6,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,7 +124,7 @@ class Checkpoints:
         path = self.folder / f"step-{progress.step:06d}"
         note = f"a checkpoint after {progress.step:,} steps of an unfinished training"
         with new_folder(path, overwrite=True) as temporary:
-            write_file(temporary / _TENSORS, save({**_moments(optimizer), **_random_states()}))
+            write_file(temporary / _TENSORS, save({**moments_of(optimizer), **_random_states()}))
             write_json(temporary / _PROGRESS, progress)
             state.save_to_json(str(temporary / TRAINER_STATE_NAME))
             manifest = msgspec.structs.replace(self.manifest, notes=(*self.manifest.notes, note))
@@ -149,13 +149,7 @@ def restore_adapter(model: Any, checkpoint: Path) -> None:
 def restore_optimizer(optimizer: torch.optim.Optimizer, schedule: Any, checkpoint: Path) -> None:
     """Give the optimiser its moments and the schedule its place."""
     progress, tensors = load_progress(checkpoint), load_file(checkpoint / _TENSORS)
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for name, tensor in tensors.items():
-        kind, _, rest = name.partition(".")
-        if kind == "optimizer":
-            number, _, moment = rest.partition(".")
-            state.setdefault(int(number), {})[moment] = tensor
-    optimizer.load_state_dict({"state": state, "param_groups": progress.groups})
+    optimizer.load_state_dict({"state": moments_in(tensors), "param_groups": progress.groups})
     schedule.load_state_dict(progress.schedule)
 
 
@@ -170,12 +164,24 @@ def restore_random_states(checkpoint: Path, processes: Processes) -> None:
         torch.cuda.set_rng_state(tensors["random.cuda"])
 
 
-def _moments(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+def moments_of(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """What an optimiser remembers of each parameter, by names that a safetensors file takes."""
     return {
         f"optimizer.{number}.{moment}": tensor.detach().cpu().contiguous()
         for number, moments in optimizer.state_dict()["state"].items()
         for moment, tensor in moments.items()
     }
+
+
+def moments_in(tensors: Mapping[str, torch.Tensor]) -> dict[int, dict[str, torch.Tensor]]:
+    """What `moments_of` put among `tensors`, as the optimiser's `load_state_dict` takes it."""
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for name, tensor in tensors.items():
+        kind, _, rest = name.partition(".")
+        if kind == "optimizer":
+            number, _, moment = rest.partition(".")
+            state.setdefault(int(number), {})[moment] = tensor
+    return state
 
 
 def _random_states() -> dict[str, torch.Tensor]:

@@ -15,20 +15,19 @@ from sentilora.analysis import ClassificationMetrics
 from sentilora.analysis.calibration import COOLEST, HOTTEST, Calibration, abstention_points, answers_of, calibrate
 from sentilora.artifacts import (
     CHECKPOINT_FOLDER,
-    CONFIG_FILE,
     METRICS_FILE,
     PathLike,
     refuse_existing,
     run_folder,
     unfinished,
-    write_file,
 )
-from sentilora.config import TrainConfig, dump_config, load_config
-from sentilora.errors import OutputError, UserError
+from sentilora.config import TrainConfig, load_config
+from sentilora.errors import UserError
 from sentilora.inference.predictor import Logits
 from sentilora.modeling.devices import choose_device
 from sentilora.notes import Notes
 from sentilora.tables import FROM_PYTHON, Source
+from sentilora.training.begun import claim
 from sentilora.training.checkpoints import Checkpoints, InterruptedTrainingError, restore_adapter
 from sentilora.training.preparation import Preparation, prepare
 from sentilora.training.processes import Processes, is_main_process
@@ -94,7 +93,7 @@ def train(
     )
     with _place(folder, overwrite, processes) as growing:
         if processes.main:
-            _claim(growing, config, overwrite)
+            claim(growing, config, load_config, overwrite)
         checkpoints = Checkpoints(
             growing / CHECKPOINT_FOLDER,
             prepared.classifier,
@@ -125,25 +124,6 @@ def _name_of(source: Source) -> str:
 def _place(folder: Path, overwrite: bool, processes: Processes) -> AbstractContextManager[Path]:
     """Where the run grows: the main process's own, in which the others only read."""
     return run_folder(folder, overwrite) if processes.main else nullcontext(unfinished(folder))
-
-
-def _claim(folder: Path, config: TrainConfig, overwrite: bool) -> None:
-    """Make sure that what grows in `folder` is of this configuration, and note that it is.
-
-    Raises:
-        OutputError: It was begun with other settings, and `overwrite` is false.
-    """
-    path = folder / CONFIG_FILE
-    begun = load_config(str(path)) if path.is_file() else config
-    changed = [name for name, value in msgspec.structs.asdict(config).items() if value != getattr(begun, name)]
-    if changed:
-        if not overwrite:
-            raise OutputError(
-                f"{folder} holds a training begun with other settings ({', '.join(changed)}): give the same to go on, "
-                "choose another --output, or pass --overwrite to begin anew"
-            )
-        shutil.rmtree(folder / CHECKPOINT_FOLDER, ignore_errors=True)
-    write_file(path, dump_config(config).encode())
 
 
 def _drop_what_cannot_go_on(checkpoints: Checkpoints) -> None:

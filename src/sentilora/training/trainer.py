@@ -33,6 +33,7 @@ from sentilora.training.checkpoints import (
     restore_optimizer,
     restore_random_states,
 )
+from sentilora.training.log import StepLog
 from sentilora.training.metric import SentimentMetric
 from sentilora.training.objective import Objective
 from sentilora.training.preparation import Preparation
@@ -83,7 +84,7 @@ class LoraTrainer(Trainer):  # type: ignore[misc]
             callbacks=[
                 self.progress_bar,
                 CheckpointEvery(config.checkpoint_steps, self.stop, self.processes),
-                JsonLog(checkpoints.folder.parent / LOG_FILE),
+                JsonLog(StepLog(checkpoints.folder.parent / LOG_FILE)),
             ],
         )
         for callback in (PrinterCallback, ProgressCallback):

@@ -28,8 +28,8 @@ from sentilora.config import TrainConfig
 from sentilora.modeling.saving import Parity, save_adapter
 from sentilora.reporting.curve import TrainingCurve
 from sentilora.tables import FROM_PYTHON, write_labelled
-from sentilora.training.callbacks import JsonLog
 from sentilora.training.calls import python_call, shell_command
+from sentilora.training.log import StepLog
 from sentilora.training.preparation import Preparation
 from sentilora.training.run import EpochScores, RunRecord, versions
 from sentilora.training.trainer import LoraTrainer
@@ -56,7 +56,7 @@ def write_run(
         output: Where it will be.
     """
     evaluation = _evaluated(prepared, trainer)
-    curve = TrainingCurve.of(JsonLog(folder / LOG_FILE).lines(), trainer.steps_an_epoch)
+    curve = TrainingCurve.of(StepLog(folder / LOG_FILE).lines(), trainer.steps_an_epoch)
     write_file(folder / CURVE_FILE, curve.png())
     _write_report(prepared, evaluation, curve, folder, output)
     training = _training(prepared, config, trainer, calibration, evaluation, output)

@@ -1,0 +1,74 @@
+"""What pretraining on unlabelled film reviews gives the recipe `best` with 1,000 labelled ones.
+
+python benchmarks/pretraining.py --minutes 40 --seeds 0 1 2
+python benchmarks/pretraining.py --base bases/imdb            # a base that `sentilora pretrain` has made already
+
+Pretrains the embedded base on ../shared/data/imdb_unsup.parquet, then trains and tests as `accuracy.py best-1000` does,
+with it and without. Goes on where it was cut short. Writes benchmarks/results/pretraining.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import yaml
+
+import sentilora
+from accuracy import DATA, EXPERIMENTS, ROOT, imdb, measure
+from machine import describe_machine
+from sentilora.artifacts import PRETRAINING_RECORD
+
+UNLABELLED = DATA / "imdb_unsup.parquet"
+RESULT = ROOT / "benchmarks" / "results" / "pretraining.json"
+
+
+def main() -> None:
+    """Pretrain, then compare over the seeds."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--base", type=Path, default=ROOT / "bases" / "imdb", help="The pretrained base; made if absent."
+    )
+    parser.add_argument("--minutes", type=float, help="How long to pretrain; by default one pass.")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--set", nargs="*", default=[], metavar="SETTING=VALUE", help="Depart from the recipe.")
+    parser.add_argument("--only-with", action="store_true", help="Do not train without the pretrained base.")
+    parser.add_argument("--output", type=Path, default=RESULT)
+    arguments = parser.parse_args()
+
+    if not arguments.base.is_dir():
+        sentilora.pretrain(str(UNLABELLED), base="embedded", minutes=arguments.minutes, output=arguments.base)
+    record = json.loads((arguments.base / PRETRAINING_RECORD).read_text("utf-8"))
+    changes = {name: yaml.safe_load(value) for name, _, value in (change.partition("=") for change in arguments.set)}
+    bases = (
+        {"with": str(arguments.base)} if arguments.only_with else {"with": str(arguments.base), "without": "embedded"}
+    )
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in bases}
+    for seed in arguments.seeds:
+        for name, base in bases.items():
+            result = measure(EXPERIMENTS["best-1000"], {**changes, "base": base}, seed)
+            runs[name].append(result)
+            print(f"{name} pretraining, seed {seed}: accuracy {result['accuracy']['imdb']:.4f}", flush=True)
+    accuracy = {name: [result["accuracy"]["imdb"] for result in results] for name, results in runs.items()}
+    for name, values in accuracy.items():
+        print(
+            f"{name} pretraining: {', '.join(f'{value:.4f}' for value in values)}; mean {statistics.mean(values):.4f}"
+        )
+    unlabelled = set(pq.read_table(UNLABELLED)["text"].to_pylist())
+    report = {
+        "pretraining": record,
+        "tested_texts_among_the_unlabelled": len(unlabelled & set(imdb()[0]["text"].to_pylist())),
+        "changes": changes,
+        "accuracy": accuracy,
+        "runs": runs,
+        "machine": describe_machine(),
+    }
+    arguments.output.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

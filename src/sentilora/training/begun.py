@@ -1,0 +1,34 @@
+"""A training that was begun, and may only go on with the settings it was begun with."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Callable, TypeVar
+
+import msgspec
+
+from sentilora.artifacts import CHECKPOINT_FOLDER, CONFIG_FILE, write_file
+from sentilora.config import PretrainConfig, TrainConfig, dump_config
+from sentilora.errors import OutputError
+
+_Config = TypeVar("_Config", TrainConfig, PretrainConfig)
+
+
+def claim(folder: Path, config: _Config, load: Callable[[str], _Config], overwrite: bool) -> None:
+    """Make sure that what grows in `folder` is of this configuration, and note that it is.
+
+    Raises:
+        OutputError: It was begun with other settings, and `overwrite` is false.
+    """
+    path = folder / CONFIG_FILE
+    begun = load(str(path)) if path.is_file() else config
+    changed = [name for name, value in msgspec.structs.asdict(config).items() if value != getattr(begun, name)]
+    if changed:
+        if not overwrite:
+            raise OutputError(
+                f"{folder} holds a training begun with other settings ({', '.join(changed)}): give the same to go on, "
+                "choose another --output, or pass --overwrite to begin anew"
+            )
+        shutil.rmtree(folder / CHECKPOINT_FOLDER, ignore_errors=True)
+    write_file(path, dump_config(config).encode())
