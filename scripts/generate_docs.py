@@ -13,7 +13,7 @@ from formats_reference import formats
 from http_reference import http_api
 
 from sentilora.cli.app import cli
-from sentilora.config import TrainConfig, settings_of
+from sentilora.config import PretrainConfig, Setting, TrainConfig, settings_of
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
@@ -26,22 +26,23 @@ def command_line() -> str:
 
 
 def configuration() -> str:
-    """Every setting of a training."""
-    lines = [
-        "# Configuration",
-        "",
-        "Made from `sentilora.config.TrainConfig` by `make docs`. The same settings are keys of a recipe (YAML),",
-        "flags of `sentilora train`, and arguments of `sentilora.train(...)`.",
-        "",
-        "| setting | flag | default | meaning |",
-        "|---|---|---|---|",
+    """Every setting of a training, and of a pretraining."""
+    parts = [
+        "# Configuration\n\nMade from `sentilora.config` by `make docs`. The same settings are keys of a YAML file, "
+        "flags of the command,\nand arguments of the function.\n"
     ]
-    for setting in settings_of(TrainConfig):
-        default = ", ".join(setting.default) if setting.kind is tuple else setting.default
-        choices = f" One of {', '.join(f'`{choice}`' for choice in setting.choices)}." if setting.choices else ""
-        shown = "" if default is None else f"`{default}`"
-        lines.append(f"| `{'.'.join(setting.path)}` | `{setting.flag}` | {shown} | {setting.description}{choices} |")
-    return "\n".join(lines) + "\n"
+    for config, command in ((TrainConfig, "train"), (PretrainConfig, "pretrain")):
+        parts.append(f"## sentilora {command}\n\n| setting | flag | default | meaning |\n|---|---|---|---|")
+        parts += [_row(setting) for setting in settings_of(config)]
+        parts.append("")
+    return "\n".join(parts)
+
+
+def _row(setting: Setting) -> str:
+    default = ", ".join(setting.default) if setting.kind is tuple else setting.default
+    choices = f" One of {', '.join(f'`{choice}`' for choice in setting.choices)}." if setting.choices else ""
+    shown = "" if default is None else f"`{default}`"
+    return f"| `{'.'.join(setting.path)}` | `{setting.flag}` | {shown} | {setting.description}{choices} |"
 
 
 def _help(command: click.Command, name: str) -> str:
