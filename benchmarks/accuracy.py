@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Callable, Optional
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -164,7 +165,8 @@ def calibration(classifier: Classifier, reviews: pa.Table, test: Evaluation) -> 
 def abstaining(precision: float, points: Sequence[AbstentionPoint], answers: Answers) -> dict[str, Any]:
     """What comes of wanting a precision; what is said where no confidence reaches it."""
     try:
-        return asdict(Abstaining.of(point_for(precision, tuple(points)), answers))
+        came = Abstaining.of(point_for(precision, tuple(points)), answers)
+        return {**asdict(came), "expected": msgspec.to_builtins(came.expected)}
     except ModelError as error:
         return {"refused": str(error)}
 

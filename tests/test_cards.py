@@ -211,7 +211,7 @@ def test_the_commands_make_the_same_configuration(config: TrainConfig) -> None:
     assert shell[:2] == ["sentilora", "train"]
     parsed = train_command.make_context("train", shell[2:]).params
     assert parsed.pop("output") == Path("runs/my run")
-    assert load_config(overrides=nested(parsed)) == config
+    assert load_config(overrides=nested(parsed, TrainConfig)) == config
     given_settings: dict[str, Any] = eval(
         python_call(config, Path("runs/my run")).replace("sentilora.train", "dict", 1), {"dict": dict}
     )

@@ -31,6 +31,7 @@ def test_a_run_holds_everything_that_made_it(run: sentilora.Run) -> None:
         "config.yaml",
         "log.jsonl",
         "metrics.json",
+        "report.html",
         "training.png",
         "validation.parquet",
     ]
