@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
+import sys
 from pathlib import Path
 from typing import Any
-
-from sentilora.training.run import versions
 
 
 def describe_machine() -> dict[str, Any]:
     """Processor, its vector extensions that matter here, cores this process may use, and versions."""
+    from sentilora.training.run import versions  # here, as it imports PyTorch, which a measured process may not need
+
     cpuinfo = Path("/proc/cpuinfo")
     fields: dict[str, str] = {}
     if cpuinfo.is_file():
@@ -26,3 +28,12 @@ def describe_machine() -> dict[str, Any]:
         "platform": platform.platform(),
         "versions": versions(),
     }
+
+
+def peak_mb() -> float:
+    """The most memory that this process ever held, without what its parent held when it was started."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        line = next(line for line in status.read_text("ascii").splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 1 << 20)

@@ -28,7 +28,7 @@ from typing import Any, Callable
 
 import numpy as np
 
-from machine import describe_machine
+from machine import describe_machine, peak_mb
 from models import MAX_LENGTH, build, reviews
 from rivals import BUILDERS, RIVALS
 
@@ -202,8 +202,7 @@ def measure(classify: Callable[[Sequence[str]], Any], texts: Sequence[str]) -> d
         began = time.perf_counter()
         classify(longest)
         latencies.append(time.perf_counter() - began)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"texts_per_second": len(texts) / seconds, "latency": statistics.median(latencies), "peak_mb": peak}
+    return {"texts_per_second": len(texts) / seconds, "latency": statistics.median(latencies), "peak_mb": peak_mb()}
 
 
 def resident_mb() -> float:

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -29,7 +28,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from machine import describe_machine
+from machine import describe_machine, peak_mb
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data" / "imdb_train.parquet"
@@ -212,8 +211,7 @@ def with_sentilora(arguments: argparse.Namespace) -> dict[str, float]:
 
 def figures(arguments: argparse.Namespace, seconds: float) -> dict[str, float]:
     """Real texts a second over all steps, and the peak memory of this process."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 1 << 20)
-    return {"texts_per_second": arguments.texts * arguments.epochs / seconds, "peak_mb": peak}
+    return {"texts_per_second": arguments.texts * arguments.epochs / seconds, "peak_mb": peak_mb()}
 
 
 if __name__ == "__main__":
