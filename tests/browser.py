@@ -51,7 +51,7 @@ def browsing(chromium: Any, url: str, expected: str = "", **options: Any) -> Ite
     asked: list[str] = []
     with contextlib.closing(chromium.new_context(**options)) as context:
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)
         page.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: said.append(str(error)))
         page.on("request", lambda request: asked.append(request.url))

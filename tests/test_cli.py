@@ -30,7 +30,7 @@ def sentilora_command(
         env={**os.environ, **(environment or {})},
         cwd=cwd,
         check=False,
-        timeout=300,
+        timeout=900,
     )
 
 

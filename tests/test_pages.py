@@ -72,7 +72,7 @@ def run_page(page: str, folder: Path, **replaced: str) -> str:
             start_new_session=True,
         )
         try:
-            process.wait(timeout=400)
+            process.wait(timeout=900)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)  # with what it put in the background
             process.wait()

@@ -52,7 +52,7 @@ _MARKS = (MANIFEST, METRICS_FILE, CONVERSION_RECORD, PRETRAINING_RECORD)
 _PICKLES = (".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth")
 _ON_THE_HUB = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 
-PathLike = Union[str, "os.PathLike[str]"]
+PathLike = Union[str, os.PathLike[str]]
 ModelKind = Literal["adapter", "merged", "bundle"]
 
 
