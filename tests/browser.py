@@ -62,6 +62,13 @@ def browsing(chromium: Any, url: str, expected: str = "", **options: Any) -> Ite
     assert [each for each in asked if not each.startswith((url, "data:", "blob:"))] == []
 
 
+@pytest.fixture
+def page(chromium: Any, url: str) -> Iterator[Any]:
+    """A page of the server at the module's own `url`."""
+    with browsing(chromium, url) as page:
+        yield page
+
+
 def write(page: Any, text: str) -> None:
     """Type or paste a text and wait until its words are coloured."""
     page.fill("#text", text)

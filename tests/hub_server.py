@@ -6,12 +6,16 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import unquote
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+_Server = TypeVar("_Server", bound=ThreadingHTTPServer)
 
 
 class StandIn(ThreadingHTTPServer):
@@ -91,9 +95,13 @@ def _etag(path: Path) -> str:
     return hashlib.sha1(path.read_bytes()).hexdigest()
 
 
+def hub_stand_in(repositories: dict[str, Path]) -> AbstractContextManager[StandIn]:
+    return running(StandIn(repositories))
+
+
 @contextmanager
-def hub_stand_in(repositories: dict[str, Path]) -> Iterator[StandIn]:
-    server = StandIn(repositories)
+def running(server: _Server) -> Iterator[_Server]:
+    """Serve from a thread of its own, as long as the block lasts."""
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

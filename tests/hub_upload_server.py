@@ -5,14 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from hub_server import StandIn, _Handler
+from hub_server import StandIn, _Handler, running
 
 LARGE = (".safetensors", ".onnx")
 TOKEN = "hf_a_token_that_nobody_may_print"
@@ -150,14 +149,5 @@ class _WritableHandler(_Handler):
         return status, body, {**headers, "X-Repo-Commit": self._oid()}
 
 
-@contextmanager
-def writable_hub(folder: Path) -> Iterator[WritableStandIn]:
-    server = WritableStandIn(folder)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+def writable_hub(folder: Path) -> AbstractContextManager[WritableStandIn]:
+    return running(WritableStandIn(folder))

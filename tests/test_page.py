@@ -12,7 +12,7 @@ from typing import Any, Optional
 import pytest
 
 import sentilora
-from browser import as_csv, browsing, chromium, drop, scored, served, share, sync_api, write
+from browser import as_csv, browsing, chromium, drop, page, scored, served, share, sync_api, write
 from sentilora.inference.bundle import Bundle
 from sentilora.tables import LabelledTexts
 from test_own_dialect import TEXT, careful, opened
@@ -48,12 +48,6 @@ CONTRASTS = """
 def url(shop: Path) -> Iterator[str]:
     with served(shop) as url:
         yield url
-
-
-@pytest.fixture
-def page(chromium: Any, url: str) -> Iterator[Any]:
-    with browsing(chromium, url) as page:
-        yield page
 
 
 @pytest.fixture(scope="module")

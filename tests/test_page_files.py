@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import sentilora
-from browser import as_csv, browsing, chromium, drop, rows_of, scored, served, share, taken
+from browser import as_csv, browsing, chromium, drop, page, rows_of, scored, served, share, taken
 from sentilora.inference.bundle import Bundle
 from sentilora.tables import LabelledTexts
 from sentilora.tables.columns import TEXT_NAMES
@@ -35,12 +35,6 @@ WATCH_PROGRESS = """() => {
 def url(bundle: Path) -> Iterator[str]:
     with served(bundle) as url:
         yield url
-
-
-@pytest.fixture
-def page(chromium: Any, url: str) -> Iterator[Any]:
-    with browsing(chromium, url) as page:
-        yield page
 
 
 @pytest.fixture(scope="module")

@@ -28,9 +28,10 @@ from sentilora.cli.options import (
 )
 from sentilora.cli.render import comparisons_table, console, evaluation_tables, mistakes_table, slices_table
 from sentilora.config import DeviceChoice
-from sentilora.errors import DataError, MissingExtraError
+from sentilora.errors import DataError
 from sentilora.inference import Classifier
 from sentilora.inference.predictor import Logits
+from sentilora.reporting import require_reporting
 from sentilora.tables import Columns, LabelledTexts, read_labelled
 
 
@@ -84,7 +85,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - an argument a flag
     sentilora evaluate runs/mine --data held_out.csv --against runs/older --baseline train.csv
     """
     if report is not None:
-        _require_reporting()
+        require_reporting()
     if baseline is not None:
         require_scikit_learn()
     table = _measured(path, data, replace(columns, group=by))
@@ -110,14 +111,6 @@ def evaluate(  # noqa: PLR0913, PLR0917 - an argument a flag
         _print_tables(evaluation, comparisons, table)
         if report is not None:
             click.echo(f"report: {report}")
-
-
-def _require_reporting() -> None:
-    """Say what is missing before the long work begins."""
-    try:
-        import sentilora.reporting.page  # noqa: F401, PLC0415
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(str(error.name), "report") from None
 
 
 def _measured(path: Path, data: Optional[str], columns: Columns) -> LabelledTexts:

@@ -19,7 +19,7 @@ from sentilora.analysis.shares import Share
 from sentilora.analysis.terms import Term
 from sentilora.artifacts import write_file
 from sentilora.cli.render import console, facts_table
-from sentilora.errors import MissingExtraError
+from sentilora.reporting import require_reporting
 
 _SHOWN_PARTS, _SHOWN_TERMS, _SHOWN_TEXTS = 20, 12, 3
 
@@ -57,7 +57,7 @@ def insights(scored: Sequence[str], report: Optional[Path], as_json: bool, **set
     sentilora insights 'scored-*.parquet' --by shop --by product --period month --json
     """
     if report is not None:
-        _require_reporting()
+        require_reporting()
     found = find_insights(scored, **settings)
     if report is not None:
         from sentilora.reporting.insights import insights_page  # noqa: PLC0415 - needs the extra `report`
@@ -70,14 +70,6 @@ def insights(scored: Sequence[str], report: Optional[Path], as_json: bool, **set
     _print(found)
     if report is not None:
         click.echo(f"report: {report}")
-
-
-def _require_reporting() -> None:
-    """Say what is missing before the long work begins."""
-    try:
-        import sentilora.reporting.insights  # noqa: F401, PLC0415
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(str(error.name), "report") from None
 
 
 def _print(found: Insights) -> None:
