@@ -216,6 +216,7 @@ def test_it_fits_a_phone(chromium: Any, url: str, reviews: LabelledTexts) -> Non
 
 def test_everything_can_be_done_with_the_keyboard(page: Any, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(as_csv([["one", "two"], [GOOD, BAD]]))
+    page.on("filechooser", lambda _: None)  # from now on they are caught: asked for at the key, it can come too late
 
     def focused() -> Optional[str]:
         name: Optional[str] = page.evaluate("document.activeElement.id || document.activeElement.textContent")
