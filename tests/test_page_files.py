@@ -98,8 +98,8 @@ def test_files_of_other_kinds(page: Any, tiny: sentilora.Classifier, tmp_path: P
     assert lines[1].startswith(f"1;{GOOD};{tiny(GOOD).label};{tiny(GOOD).p_positive}")
 
     drop(page, "all.tsv", f"text\n{GOOD}\n\n{BAD}".encode())
-    assert page.inner_text("#file-name") == "all.tsv, 2 rows"
     assert len(scored(page).decode().splitlines()) == 3
+    assert page.inner_text("#file-name") == "all.tsv, 2 rows"
 
     big = '{"text": "%s", "id": 12345678901234567890, "more": {"a": [1]}}'.replace("%s", GOOD)
     drop(page, "all.jsonl", f'{big}\n\n{{"id": 1, "text": 7}}\n'.encode())
