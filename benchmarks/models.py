@@ -32,6 +32,7 @@ def build(models: Path, shape: str, adapters: int) -> tuple[Any, Any]:
     from sentilora.export.quantisation import FP32, ladder
     from sentilora.export.ranges import measured_ranges
     from sentilora.export.weights import adapter_arrays, encoder_of
+    from sentilora.export.writing import write_graph
     from sentilora.inference import Classifier
     from sentilora.labels import SENTIMENT
     from sentilora.modeling.base import find_base, load_tokenizer
@@ -66,7 +67,7 @@ def build(models: Path, shape: str, adapters: int) -> tuple[Any, Any]:
         ("adapters", adaptable_graph(arrays, how, ranges)),
     ):
         (models / name).mkdir()
-        (models / name / "model.onnx").write_bytes(graph.SerializeToString())
+        write_graph(graph, models / name)
         write_tokenizer(encoder, models / name)
     write_manifest(models / "bundle", manifest)
     digest = write_manifest(models / "adapters", _with(manifest, labels=())).files["model.onnx"]

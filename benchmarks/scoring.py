@@ -57,6 +57,8 @@ def main() -> None:
         model, encoder = build(models, arguments.shape, arguments.adapters)
         for rival in set(RIVALS) & set(arguments.workers):
             BUILDERS[rival](model, encoder, models, reviews(CALIBRATION_TEXTS, "imdb_unsup"))
+        for count in {arguments.texts, arguments.file_texts}:
+            texts_file(models, count).write_text(json.dumps(reviews(count)), "utf-8")
         rounds = [
             {worker: run(arguments, worker, models) for worker in arguments.workers} for _ in range(arguments.rounds)
         ]
@@ -205,6 +207,17 @@ def measure(classify: Callable[[Sequence[str]], Any], texts: Sequence[str]) -> d
     return {"texts_per_second": len(texts) / seconds, "latency": statistics.median(latencies), "peak_mb": peak_mb()}
 
 
+def texts_file(models: Path, count: int) -> Path:
+    """Where a worker finds its texts, so that it holds no others in memory."""
+    return models / f"texts-{count}.json"
+
+
+def texts_of(models: Path, count: int) -> list[str]:
+    """So many texts, as the first process chose them."""
+    texts: list[str] = json.loads(texts_file(models, count).read_text("utf-8"))
+    return texts
+
+
 def resident_mb() -> float:
     """Memory of this process now."""
     pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
@@ -228,15 +241,15 @@ def first_answer_of_bundle(models: Path, _: argparse.Namespace) -> dict[str, flo
 
 
 MEASURES: dict[str, Callable[[Path, argparse.Namespace], dict[str, float]]] = {
-    "pipeline-32": lambda models, arguments: with_pipeline(models, 32, reviews(arguments.texts)),
-    "pipeline-1": lambda models, arguments: with_pipeline(models, 1, reviews(arguments.texts)),
-    "bundle": lambda models, arguments: with_bundle(models, reviews(arguments.texts)),
-    "adapters": lambda models, arguments: with_adapters(models, reviews(arguments.texts)),
+    "pipeline-32": lambda models, arguments: with_pipeline(models, 32, texts_of(models, arguments.texts)),
+    "pipeline-1": lambda models, arguments: with_pipeline(models, 1, texts_of(models, arguments.texts)),
+    "bundle": lambda models, arguments: with_bundle(models, texts_of(models, arguments.texts)),
+    "adapters": lambda models, arguments: with_adapters(models, texts_of(models, arguments.texts)),
     **{
-        name: lambda models, arguments, name=name: with_rival(name, models, reviews(arguments.texts))  # type: ignore[misc]
+        name: lambda models, arguments, name=name: with_rival(name, models, texts_of(models, arguments.texts))  # type: ignore[misc]
         for name in RIVALS
     },
-    "file": lambda models, arguments: with_file(models, reviews(arguments.file_texts)),
+    "file": lambda models, arguments: with_file(models, texts_of(models, arguments.file_texts)),
     "pipeline-start": first_answer_of_pipeline,
     "bundle-start": first_answer_of_bundle,
 }

@@ -31,6 +31,7 @@ from sentilora.export.gate import Verdict
 from sentilora.export.graph import adaptable_graph
 from sentilora.export.quantisation import FP32, LADDER, LADDER_WITHOUT_VNNI, per_block, per_output
 from sentilora.export.weights import adapter_arrays, encoder_of
+from sentilora.export.writing import write_graph
 from sentilora.inference import Classifier
 from sentilora.inference.bundle import Bundle
 from sentilora.inference.onnx import Graph, OnnxPredictor
@@ -191,7 +192,7 @@ def test_every_command_takes_one_of_several_adapters(run: sentilora.Run, shared:
 
 
 def test_an_adapter_costs_its_own_size(shared: Path) -> None:
-    graph = (shared / "model.onnx").stat().st_size
+    graph = (shared / "model.onnx_data").stat().st_size
     for adapter in (shared / "adapters").iterdir():
         assert sum(file.stat().st_size for file in adapter.iterdir()) < graph / 2
 
@@ -353,8 +354,7 @@ def test_a_lone_text_has_the_same_bits_under_a_wide_adapter(tmp_path: Path) -> N
     torch.manual_seed(0)
     config = DistilBertConfig(vocab_size=100, dim=384, hidden_dim=384, n_layers=2, n_heads=4)
     model = DistilBertForSequenceClassification(config)
-    (tmp_path / "model.onnx").write_bytes(adaptable_graph(encoder_of(model), FP32).SerializeToString())
-    graph = Graph(tmp_path / "model.onnx", threads=2)
+    graph = Graph(write_graph(adaptable_graph(encoder_of(model), FP32), tmp_path), threads=2)
     lora = LoraConfig(task_type="SEQ_CLS", r=16, target_modules=["q_lin", "k_lin", "v_lin"], init_lora_weights=False)
     adapted = TorchPredictor(get_peft_model(model, lora).eval(), Device("cpu"), 2)
     arrays = adapter_arrays(Classifier(adapted, TextEncoder(Tokenizer(WordLevel()), 128, "head"), SENTIMENT))

@@ -33,17 +33,17 @@ REPORT_FILE = "report.html"
 VALIDATION_FILE = "validation.parquet"
 CONVERSION_RECORD = "conversion.json"
 PRETRAINING_RECORD = "pretraining.json"
-PRETRAINING_RECORD = "pretraining.json"
 TOKENIZER = "tokenizer.json"
 WEIGHTS = "model.safetensors"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
 GRAPH = "model.onnx"
+GRAPH_WEIGHTS = "model.onnx_data"
 BUNDLE_ADAPTER_FOLDER = "adapters"
 BUNDLE_ADAPTER_WEIGHTS = "adapter.safetensors"
 
 # What a model's folder may hold, in any of its folders: what is fetched from the Hub, and replaced there.
-MODEL_FILES = ("*.json", "*.safetensors", "*.onnx", "vocab.txt")
+MODEL_FILES = ("*.json", "*.safetensors", "*.onnx", "*.onnx_data", "vocab.txt")
 
 _LOCK = ".lock"
 _UNSEALED = (MANIFEST, README)

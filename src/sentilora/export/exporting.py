@@ -20,6 +20,7 @@ from sentilora.artifacts import (
     BUNDLE_ADAPTER_FOLDER,
     BUNDLE_ADAPTER_WEIGHTS,
     GRAPH,
+    GRAPH_WEIGHTS,
     README,
     TOKENIZER,
     Manifest,
@@ -41,6 +42,7 @@ from sentilora.export.probes import PROBES
 from sentilora.export.quantisation import FP32, Floats, Quantisation, Ranges, ladder
 from sentilora.export.ranges import measured_ranges
 from sentilora.export.weights import adapter_arrays, encoder_of
+from sentilora.export.writing import write_graph
 from sentilora.inference import Classifier
 from sentilora.inference.onnx import Graph, OnnxPredictor
 from sentilora.labels import SENTIMENT
@@ -160,15 +162,15 @@ def _merged(
     classifier, manifest = _load(source, base, notes)
     encoder = encoder_of(folded(classifier))
     model = merged_graph(encoder, FP32)
-    fp32 = OnnxPredictor(_written(model, work / "fp32.onnx"), {}, len(classifier.labels))
+    fp32 = OnnxPredictor(_written(model, work / "fp32"), {}, len(classifier.labels))
     gate = Gate(classifier, fp32, _validation_of(path), others, notes)
     name = Path(path).resolve().name
     candidate = _Candidate(name, classifier, manifest, {}, {}, gate)
     ranges = _ranges(model, [{}], classifier.encoder)
     quantisation, graph, verdicts = _descend(
-        [candidate], lambda how: _written(merged_graph(encoder, how, ranges), work / "int8.onnx"), notes
+        [candidate], lambda how: _written(merged_graph(encoder, how, ranges), work / "int8"), notes
     )
-    shutil.copyfile(graph.path, folder / GRAPH)
+    _take(graph, folder)
     write_file(folder / TOKENIZER, classifier.encoder.tokenizer.to_str(pretty=True).encode())
     manifest = _finished(candidate, candidate.predictor(graph), quantisation, verdicts[name])
     manifest = msgspec.structs.replace(manifest, kind="bundle", notes=(*manifest.notes, *notes))
@@ -193,7 +195,7 @@ def _with_adapters(
     shared = _shared_base(sources, base, notes)
     encoder = encoder_of(load_pretrained(shared.folder, SENTIMENT))
     model = adaptable_graph(encoder, FP32)
-    graph = _written(model, work / "fp32.onnx")
+    graph = _written(model, work / "fp32")
     candidates = []
     for name, path, source in zip(names, models, sources):
         classifier, manifest = _load(source, base, notes)
@@ -204,9 +206,9 @@ def _with_adapters(
         candidates.append(_Candidate(name, classifier, manifest, inputs, arrays, gate))
     ranges = _ranges(model, [each.inputs for each in candidates], candidates[0].classifier.encoder)
     quantisation, graph, verdicts = _descend(
-        candidates, lambda how: _written(adaptable_graph(encoder, how, ranges), work / "int8.onnx"), notes
+        candidates, lambda how: _written(adaptable_graph(encoder, how, ranges), work / "int8"), notes
     )
-    shutil.copyfile(graph.path, folder / GRAPH)
+    _take(graph, folder)
     tokenizer = candidates[0].classifier.encoder.tokenizer.to_str(pretty=True)
     write_file(folder / TOKENIZER, tokenizer.encode())
     digest = sha256_of(folder / GRAPH)
@@ -263,9 +265,15 @@ def _descend(
     )
 
 
-def _written(model: onnx.ModelProto, path: Path) -> Graph:
-    path.write_bytes(model.SerializeToString())
-    return Graph(path)
+def _written(model: onnx.ModelProto, folder: Path) -> Graph:
+    shutil.rmtree(folder, ignore_errors=True)  # an earlier graph may still be mapped: it keeps its file
+    folder.mkdir()
+    return Graph(write_graph(model, folder))
+
+
+def _take(graph: Graph, folder: Path) -> None:
+    for name in (GRAPH, GRAPH_WEIGHTS):
+        shutil.copyfile(graph.path.parent / name, folder / name)
 
 
 def _load(source: ModelFolder, base: Optional[str], notes: Notes) -> tuple[Classifier, Manifest]:
