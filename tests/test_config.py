@@ -40,6 +40,12 @@ def test_overrides_win_over_the_recipe_and_the_rest_stays() -> None:
     assert changed.base == plain.base == "embedded"
 
 
+def test_a_recipes_validation_texts_go_with_its_data() -> None:
+    assert load_config("quickstart").validation == "bundled:test"
+    assert load_config("quickstart", {"data": "mine.csv"}).validation is None
+    assert load_config("quickstart", {"data": "mine.csv", "validation": "bundled:test"}).validation == "bundled:test"
+
+
 def test_every_packaged_recipe_loads() -> None:
     assert {"quickstart", "imdb-small", "imdb", "best"} <= set(recipe_names())
     for name in recipe_names():

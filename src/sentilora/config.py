@@ -254,12 +254,15 @@ def load_config(recipe: Optional[str] = None, overrides: Optional[Mapping[str, A
 
     Args:
         recipe: Name of a packaged recipe, or path of a YAML file; None starts from the defaults.
-        overrides: Nested like the YAML, such as `{"epochs": 5, "lora": {"rank": 8}}`; it wins over the recipe.
+        overrides: Nested like the YAML, such as `{"epochs": 5, "lora": {"rank": 8}}`; it wins over the recipe, whose
+            validation texts go with its data.
 
     Raises:
         ConfigError: The recipe is unknown or not YAML, or a setting is unknown, of the wrong type or out of range.
     """
     settings = _read_recipe(recipe) if recipe is not None else {}
+    if "data" in (overrides or {}):
+        settings.pop("validation", None)  # which is of the recipe's own data
     _overlay(settings, overrides or {})
     if isinstance(settings.get("label_map"), Mapping):  # YAML reads 1 as a number, and 1-2 as a text
         if any(isinstance(value, bool) for value in settings["label_map"]):

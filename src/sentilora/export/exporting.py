@@ -79,6 +79,19 @@ class Exported:
 
 
 @dataclass(frozen=True)
+class _Order:
+    """What is to be exported: `models`, through `work`, into `folder`; `others` are the gate's unlabelled texts."""
+
+    models: Sequence[PathLike]
+    base: Optional[str]
+    others: Sequence[str]
+    work: Path
+    folder: Path
+    making: Making
+    notes: Notes
+
+
+@dataclass(frozen=True)
 class _Candidate:
     """One adapter on its way into a bundle: `inputs` of the graph, and the gate they must pass."""
 
@@ -132,7 +145,7 @@ def export(
         unlabelled=None if unlabelled is None else os.fspath(unlabelled),
     )
     with tempfile.TemporaryDirectory() as work, new_folder(Path(output), overwrite) as folder:
-        exported = make(models, Path(work), folder, base, others, making, notes)
+        exported = make(_Order(models, base, others, Path(work), folder, making, notes))
     return Exported(Path(output), *exported, tuple(notes))
 
 
@@ -148,73 +161,57 @@ def _ranges(
     return measured_ranges(fp32, adapters, [text.ids for text in encode.encode(texts)])
 
 
-def _merged(
-    models: Sequence[PathLike],
-    work: Path,
-    folder: Path,
-    base: Optional[str],
-    others: Sequence[str],
-    making: Making,
-    notes: Notes,
-) -> tuple[str, dict[str, float], dict[str, Verdict]]:
-    path = models[0]
+def _merged(order: _Order) -> tuple[str, dict[str, float], dict[str, Verdict]]:
+    path = order.models[0]
     source = open_model(path)
-    classifier, manifest = _load(source, base, notes)
+    classifier, manifest = _load(source, order.base, order.notes)
     encoder = encoder_of(folded(classifier))
     model = merged_graph(encoder, FP32)
-    fp32 = OnnxPredictor(_written(model, work / "fp32"), {}, len(classifier.labels))
-    gate = Gate(classifier, fp32, _validation_of(path), others, notes)
+    fp32 = OnnxPredictor(_written(model, order.work / "fp32"), {}, len(classifier.labels))
+    gate = Gate(classifier, fp32, _validation_of(path), order.others, order.notes)
     name = Path(path).resolve().name
     candidate = _Candidate(name, classifier, manifest, {}, {}, gate)
     ranges = _ranges(model, [{}], classifier.encoder)
     quantisation, graph, verdicts = _descend(
-        [candidate], lambda how: _written(merged_graph(encoder, how, ranges), work / "int8"), notes
+        [candidate], lambda how: _written(merged_graph(encoder, how, ranges), order.work / "int8"), order.notes
     )
-    _take(graph, folder)
-    write_file(folder / TOKENIZER, classifier.encoder.tokenizer.to_str(pretty=True).encode())
+    _take(graph, order.folder)
+    write_file(order.folder / TOKENIZER, classifier.encoder.tokenizer.to_str(pretty=True).encode())
     manifest = _finished(candidate, candidate.predictor(graph), quantisation, verdicts[name])
-    manifest = msgspec.structs.replace(manifest, kind="bundle", notes=(*manifest.notes, *notes))
-    write_file(folder / README, bundle_card(manifest, making).encode())
-    write_manifest(folder, manifest)
+    manifest = msgspec.structs.replace(manifest, kind="bundle", notes=(*manifest.notes, *order.notes))
+    write_file(order.folder / README, bundle_card(manifest, order.making).encode())
+    write_manifest(order.folder, manifest)
     return quantisation.name, {name: gate.parity.difference}, verdicts
 
 
-def _with_adapters(
-    models: Sequence[PathLike],
-    work: Path,
-    folder: Path,
-    base: Optional[str],
-    others: Sequence[str],
-    making: Making,
-    notes: Notes,
-) -> tuple[str, dict[str, float], dict[str, Verdict]]:
-    names = [_name_of(path) for path in models]
+def _with_adapters(order: _Order) -> tuple[str, dict[str, float], dict[str, Verdict]]:
+    names = [_name_of(path) for path in order.models]
     if len(set(names)) < len(names):
         raise ModelError(f"two adapters are called alike ({', '.join(names)}): adapters are named after their folders")
-    sources = [open_model(path) for path in models]
-    shared = _shared_base(sources, base, notes)
+    sources = [open_model(path) for path in order.models]
+    shared = _shared_base(sources, order.base, order.notes)
     encoder = encoder_of(load_pretrained(shared.folder, SENTIMENT))
     model = adaptable_graph(encoder, FP32)
-    graph = _written(model, work / "fp32")
+    graph = _written(model, order.work / "fp32")
     candidates = []
-    for name, path, source in zip(names, models, sources):
-        classifier, manifest = _load(source, base, notes)
+    for name, path, source in zip(names, order.models, sources):
+        classifier, manifest = _load(source, order.base, order.notes)
         arrays = adapter_arrays(classifier)
         inputs = graph.filled(arrays)
         predictor = OnnxPredictor(graph, inputs, len(classifier.labels))
-        gate = Gate(classifier, predictor, _validation_of(path), others, notes)
+        gate = Gate(classifier, predictor, _validation_of(path), order.others, order.notes)
         candidates.append(_Candidate(name, classifier, manifest, inputs, arrays, gate))
     ranges = _ranges(model, [each.inputs for each in candidates], candidates[0].classifier.encoder)
     quantisation, graph, verdicts = _descend(
-        candidates, lambda how: _written(adaptable_graph(encoder, how, ranges), work / "int8"), notes
+        candidates, lambda how: _written(adaptable_graph(encoder, how, ranges), order.work / "int8"), order.notes
     )
-    _take(graph, folder)
+    _take(graph, order.folder)
     tokenizer = candidates[0].classifier.encoder.tokenizer.to_str(pretty=True)
-    write_file(folder / TOKENIZER, tokenizer.encode())
-    digest = sha256_of(folder / GRAPH)
+    write_file(order.folder / TOKENIZER, tokenizer.encode())
+    digest = sha256_of(order.folder / GRAPH)
     adapters = {}
     for candidate in candidates:
-        place = folder / BUNDLE_ADAPTER_FOLDER / candidate.name
+        place = order.folder / BUNDLE_ADAPTER_FOLDER / candidate.name
         place.mkdir(parents=True)
         write_file(place / BUNDLE_ADAPTER_WEIGHTS, save(candidate.arrays))
         own = candidate.classifier.encoder.tokenizer.to_str(pretty=True)
@@ -231,10 +228,10 @@ def _with_adapters(
         truncation=head.truncation,
         base=shared.reference,
         quantisation=quantisation.name,
-        notes=tuple(notes),
+        notes=tuple(order.notes),
     )
-    write_file(folder / README, adapters_card(manifest, adapters, making).encode())
-    write_manifest(folder, manifest)
+    write_file(order.folder / README, adapters_card(manifest, adapters, order.making).encode())
+    write_manifest(order.folder, manifest)
     return quantisation.name, {each.name: each.gate.parity.difference for each in candidates}, verdicts
 
 

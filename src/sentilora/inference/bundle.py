@@ -6,7 +6,7 @@ import hashlib
 import logging
 import platform
 from pathlib import Path
-from typing import Optional
+from typing import Optional, Union
 
 import numpy as np
 import onnxruntime
@@ -21,6 +21,7 @@ from sentilora.artifacts import (
     TOKENIZER,
     AbstentionPoint,
     Manifest,
+    ModelFolder,
     PathLike,
     cache_folder,
     open_model,
@@ -62,7 +63,7 @@ class Bundle:
     @classmethod
     def open(
         cls,
-        path: PathLike,
+        path: Union[PathLike, ModelFolder],
         *,
         threads: Optional[int] = None,
         capacity: Optional[int] = None,
@@ -72,7 +73,7 @@ class Bundle:
         """Open the bundle at `path`, and prove once on each machine that it answers as where it was made.
 
         Args:
-            path: The folder.
+            path: The folder, or what `open_model` has found there.
             threads: Cores to use; None takes all that the process may.
             capacity: Most tokens that may wait for a worker; None means no bound.
             spin: Whether the threads of a single text wait for one another awake; see `Graph`.
@@ -82,7 +83,7 @@ class Bundle:
             ModelError: There is no bundle there, a file of it is damaged, it answers wrongly on this processor, or no
                 confidence of an adapter reaches `precision`.
         """
-        folder = open_model(path)
+        folder = path if isinstance(path, ModelFolder) else open_model(path)
         if folder.kind != "bundle" or folder.manifest is None:
             raise ModelError(f"{folder.path} is no bundle: make one with sentilora export")
         manifest = folder.manifest

@@ -107,7 +107,7 @@ class Classifier:
         if folder.kind == "bundle":
             from sentilora.inference.bundle import Bundle  # noqa: PLC0415 - which makes classifiers
 
-            classifier = Bundle.open(folder.path, threads=threads).classifier(adapter)
+            classifier = Bundle.open(folder, threads=threads).classifier(adapter)
             classifier.notes = notes
         else:
             classifier = _in_torch(folder, base, device, notes)

@@ -90,8 +90,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 def model_fingerprint(path: PathLike) -> str:
     """sha256 over the names and contents of the model's files, but the README, which people edit."""
-    folder = open_model(path).path
-    files = sorted(entry for entry in folder.rglob("*") if entry.is_file() and entry.name != README)
+    model = open_model(path)
+    known = model.manifest.files if model.manifest is not None else {}  # proved a moment ago
+    files = sorted(entry for entry in model.path.rglob("*") if entry.is_file() and entry.name != README)
+    named = ((str(file.relative_to(model.path)), file) for file in files)
     return hashlib.sha256(
-        "".join(f"{file.relative_to(folder)}{sha256_of(file)}" for file in files).encode()
+        "".join(f"{name}{known.get(name) or sha256_of(file)}" for name, file in named).encode()
     ).hexdigest()

@@ -51,8 +51,9 @@ def train(
 
     Args:
         config: The whole configuration; None means the defaults with `settings` over them.
-        data: In place of the configuration's; also a data frame, which the run's `config.yaml` cannot name.
-        validation: The same.
+        data: In place of the configuration's, and of its validation texts; also a data frame, which the run's
+            `config.yaml` cannot name.
+        validation: The same; None sets a share of `data` aside.
         output: The run's folder. It appears when everything in it is written and proved; until then it grows beside it,
             as `NAME.unfinished`, from which the same call goes on if this one is cut short.
         overwrite: Whether a folder at `output` may be replaced, and a training begun there with other settings dropped.
@@ -73,9 +74,11 @@ def train(
     """
     if config is not None and settings:
         raise TypeError("give a config or settings, not both")
-    sources = {"data": data, "validation": validation}
-    named = {role: _name_of(source) for role, source in sources.items() if source is not None}
-    config = msgspec.structs.replace(config or load_config(overrides=settings), **named)
+    config = config or load_config(overrides=settings)
+    if data is not None:
+        config = msgspec.structs.replace(config, data=_name_of(data), validation=None)
+    if validation is not None:
+        config = msgspec.structs.replace(config, validation=_name_of(validation))
     folder = Path(output)
     if not is_main_process():
         _logger.setLevel(logging.WARNING)
