@@ -29,6 +29,7 @@ from sentilora.notes import Notes
 from sentilora.tables import FROM_PYTHON, Source
 from sentilora.training.begun import claim
 from sentilora.training.checkpoints import Checkpoints, InterruptedTrainingError, restore_adapter
+from sentilora.training.memory import freed_memory_kept
 from sentilora.training.preparation import Preparation, prepare
 from sentilora.training.processes import Processes, is_main_process
 from sentilora.training.run import Run, RunRecord
@@ -147,7 +148,7 @@ def _fit(trainer: LoraTrainer, notes: Notes) -> None:
     if start is not None:
         notes.say(f"resumed from {start.parent.parent.name}/{start.parent.name}/{start.name}")
     try:
-        with trainer.stop.listening():
+        with trainer.stop.listening(), freed_memory_kept():
             if start is None or trainer.go_on_from(start):
                 trainer.train(resume_from_checkpoint=start and str(start))
         trainer.stop.obey()

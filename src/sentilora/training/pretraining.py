@@ -44,6 +44,7 @@ from sentilora.training.corpus import Texts, read_corpus
 from sentilora.training.log import StepLog
 from sentilora.training.masked_learning import HeldOutScores, MaskedLearner, PretrainProgress, newest_checkpoint
 from sentilora.training.masking import Masking
+from sentilora.training.memory import freed_memory_kept
 from sentilora.training.run import versions
 from sentilora.training.trainer import PACKED_DTYPES, DivergedError
 
@@ -227,7 +228,7 @@ def _learn(learner: MaskedLearner, progress: PretrainProgress, growing: Path) ->
     latest = time.monotonic()
     bar = Progress("pretraining", learner.tokens_of(0, progress.steps), unit="tokens")
     try:
-        with stop.listening(), bar:
+        with stop.listening(), bar, freed_memory_kept():
             bar.skip(learner.tokens_of(0, progress.step))
             smoothed: Optional[float] = None
             while progress.step < progress.steps:
