@@ -214,14 +214,15 @@ def test_early_stopping_needs_a_metric() -> None:
 
 @pytest.mark.parametrize("batching", ["packed", "padded"])
 def test_a_step_in_parts_is_the_same_step(tmp_path: Path, run: sentilora.Run, batching: str) -> None:
-    config = msgspec.structs.replace(run.config, lora=LoraSettings(dropout=0), batching=batching, epochs=1)
-    config = msgspec.structs.replace(config, class_weights="auto", label_smoothing=0.1)
+    base = shutil.copytree(run.config.base, tmp_path / "base")
+    settings = json.loads((base / "config.json").read_text("utf-8"))
+    (base / "config.json").write_text(json.dumps({**settings, "seq_classif_dropout": 0.0}), "utf-8")
+    config = msgspec.structs.replace(run.config, base=str(base), lora=LoraSettings(dropout=0), batching=batching)
+    config = msgspec.structs.replace(config, class_weights="auto", label_smoothing=0.1, epochs=1)
     whole = sentilora.train(config, output=tmp_path / "whole")
     parts = sentilora.train(msgspec.structs.replace(config, gradient_accumulation_steps=5), output=tmp_path / "parts")
-    assert parts.record.epochs[0].loss == pytest.approx(
-        whole.record.epochs[0].loss, rel=0.05
-    )  # the head drops out anew
-    assert np.allclose(parts.validation_logits, whole.validation_logits, atol=0.3)
+    assert parts.record.epochs[0].loss == pytest.approx(whole.record.epochs[0].loss, rel=1e-3)
+    assert np.allclose(parts.validation_logits, whole.validation_logits, atol=1e-2)
 
 
 def test_class_weights_move_the_threshold(tmp_path: Path, run: sentilora.Run) -> None:

@@ -7,6 +7,7 @@ is ours. `docs/performance.md` has what each part of it gains over Transformers'
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from itertools import accumulate
 from typing import Any, Optional, cast
 
@@ -32,6 +33,51 @@ def packable(model: nn.Module) -> bool:
     return all(type(layer) is nn.Linear or _is_plain_lora(layer) for layer in linear)
 
 
+class Dropouts:
+    """What draws at random what a pass drops; a pass of its own has one of its own, so that several may run at once.
+
+    Args:
+        seed: On a CPU; None draws one from PyTorch's generator, which decides alone elsewhere.
+    """
+
+    def __init__(self, seed: Optional[int] = None) -> None:
+        self._seed = seed
+
+    def on(self, x: Tensor, dropout: nn.Module) -> Tensor:
+        """What this module makes of x."""
+        return self.at(x, _rate(dropout))
+
+    def at(self, x: Tensor, rate: float) -> Tensor:
+        """Elements of x dropped at this rate, the others scaled up."""
+        if rate == 0:
+            return x
+        if x.device.type != "cpu":
+            return F.dropout(x, rate)
+        kept, scale = self.kept(x, rate)
+        return x * kept.to(x.dtype).mul_(scale)
+
+    def kept(self, x: Tensor, rate: float) -> tuple[Tensor, float]:
+        """Which elements of x dropout keeps, bool in x's shape, and what they are to be scaled by.
+
+        16 random bits an element, from NumPy's fastest generator, where PyTorch's own dropout draws a whole number for
+        each: eight times as fast on CPUs.
+        """
+        dropped = min(round(rate * 2**16), 2**16 - 1)
+        randoms = torch.from_numpy(self._generator.random_raw(-(-x.numel() // 4)).view(np.int16))
+        kept = randoms[: x.numel()] >= dropped - 2**15
+        return kept.view(x.shape), 2**16 / (2**16 - dropped)
+
+    @cached_property
+    def _generator(self) -> np.random.SFC64:
+        return np.random.SFC64(drawn_seeds(1)[0] if self._seed is None else self._seed)
+
+
+def drawn_seeds(count: int) -> list[int]:
+    """So many seeds, as PyTorch's generator has them."""
+    seeds: list[int] = torch.empty(count, dtype=torch.int64).random_().tolist()
+    return seeds
+
+
 class PackedEncoder:
     """Hidden states of a DistilBERT encoder, differentiable in what is trained.
 
@@ -48,12 +94,15 @@ class PackedEncoder:
         self.dtype = dtype
         self._blocks = [_Block(block, dtype, trained) for block in encoder.transformer.layer]
 
-    def __call__(self, token_ids: Sequence[Sequence[int]], asked: Sequence[Sequence[int]]) -> Tensor:
+    def __call__(
+        self, token_ids: Sequence[Sequence[int]], asked: Sequence[Sequence[int]], dropouts: Dropouts
+    ) -> Tensor:
         """The last layer's output for some tokens of each text.
 
         Args:
             token_ids: Of n texts, each 1 to `max_position_embeddings` ids.
             asked: Positions in each text, at least one; m in all.
+            dropouts: What draws what is dropped.
 
         Returns:
             float32 [m, dim], text after text.
@@ -67,10 +116,11 @@ class PackedEncoder:
 
         embeddings = self.encoder.embeddings  # which takes no positions before Transformers 5
         embedded = embeddings.word_embeddings(ids) + embeddings.position_embeddings(positions)
-        hidden = _dropped(embeddings.LayerNorm(embedded), _rate(embeddings.dropout)).to(self.dtype)
+        hidden = dropouts.on(embeddings.LayerNorm(embedded), embeddings.dropout).to(self.dtype)
         for block in self._blocks[:-1]:
-            hidden = block(hidden, hidden, lengths, lengths)
-        answers: Tensor = self._blocks[-1](hidden.index_select(0, rows), hidden, [len(each) for each in asked], lengths)
+            hidden = block(hidden, hidden, lengths, lengths, dropouts)
+        asking = hidden.index_select(0, rows)
+        answers: Tensor = self._blocks[-1](asking, hidden, [len(each) for each in asked], lengths, dropouts)
         return answers.float()
 
 
@@ -86,11 +136,16 @@ class PackedDistilBert:
         self.classifier = cast(Any, _without_peft(model))
         self.encoder = PackedEncoder(self.classifier.distilbert, dtype)
 
-    def __call__(self, token_ids: Sequence[Sequence[int]]) -> Tensor:
-        """The logits of encoded texts: n texts of 1 to `max_position_embeddings` ids give float32 [n, labels]."""
-        head = self.classifier
-        answers = self.encoder(token_ids, [[0]] * len(token_ids))
-        logits: Tensor = head.classifier(head.dropout(F.relu(head.pre_classifier(answers))))
+    def __call__(self, token_ids: Sequence[Sequence[int]], seed: Optional[int] = None) -> Tensor:
+        """The logits of encoded texts, float32 [n, labels].
+
+        Args:
+            token_ids: Of n texts, each 1 to `max_position_embeddings` ids.
+            seed: Of the dropouts on a CPU; None draws one from PyTorch's generator.
+        """
+        head, dropouts = self.classifier, Dropouts(seed)
+        answers = self.encoder(token_ids, [[0]] * len(token_ids), dropouts)
+        logits: Tensor = head.classifier(dropouts.on(F.relu(head.pre_classifier(answers)), head.dropout))
         return logits
 
 
@@ -111,9 +166,11 @@ class PackedMaskedLM:
         self._projector = _Linear(model.vocab_projector, dtype, trained=True)
 
     def __call__(self, token_ids: Sequence[Sequence[int]], asked: Sequence[Sequence[int]]) -> Tensor:
-        """The logits of m tokens, arguments as `PackedEncoder` takes them: float32 [m, vocabulary]."""
-        answers = self.encoder(token_ids, asked).to(self.dtype)
-        return self._projector(self._norm(self.model.activation(self._transform(answers)))).float()
+        """The logits of m tokens, float32 [m, vocabulary]; texts and positions as `PackedEncoder` takes them."""
+        dropouts = Dropouts()
+        answers = self.encoder(token_ids, asked, dropouts).to(self.dtype)
+        transformed = self._norm(self.model.activation(self._transform(answers, dropouts)))
+        return self._projector(transformed, dropouts).float()
 
 
 class _Block:
@@ -128,30 +185,32 @@ class _Block:
         self.ffn = block.ffn
         self.output_norm = _Norm(block.output_layer_norm, dtype, trained)
 
-    def __call__(self, asking: Tensor, hidden: Tensor, asking_lengths: list[int], lengths: list[int]) -> Tensor:
+    def __call__(
+        self, asking: Tensor, hidden: Tensor, asking_lengths: list[int], lengths: list[int], dropouts: Dropouts
+    ) -> Tensor:
         """The layer's output for the rows of `asking`, [m, dim], which attend to the rows of `hidden`, [tokens, dim].
 
         Rows of text i are `lengths[i]` of `hidden` and `asking_lengths[i]` of `asking`.
         """
         heads = (-1, self.attention.n_heads, asking.shape[1] // self.attention.n_heads)
-        dropout = _rate(self.attention.dropout)
+        rate = _rate(self.attention.dropout)
         texts = zip(
-            self.query(asking).view(heads).transpose(0, 1).split_with_sizes(asking_lengths, dim=1),
-            self.key(hidden).view(heads).transpose(0, 1).split_with_sizes(lengths, dim=1),
-            self.value(hidden).view(heads).transpose(0, 1).split_with_sizes(lengths, dim=1),
+            self.query(asking, dropouts).view(heads).transpose(0, 1).split_with_sizes(asking_lengths, dim=1),
+            self.key(hidden, dropouts).view(heads).transpose(0, 1).split_with_sizes(lengths, dim=1),
+            self.value(hidden, dropouts).view(heads).transpose(0, 1).split_with_sizes(lengths, dim=1),
         )
-        attended = torch.cat([_attention(*text, dropout).transpose(0, 1) for text in texts]).reshape(asking.shape)
-        attended = self.attention_norm(self.out(attended) + asking)
-        expanded = self.lin2(self.ffn.activation(self.lin1(attended)))
-        return self.output_norm(_dropped(expanded, _rate(self.ffn.dropout)) + attended)
+        attended = torch.cat([_attention(*text, rate, dropouts).transpose(0, 1) for text in texts])
+        attended = self.attention_norm(self.out(attended.reshape(asking.shape), dropouts) + asking)
+        expanded = self.lin2(self.ffn.activation(self.lin1(attended, dropouts)), dropouts)
+        return self.output_norm(dropouts.on(expanded, self.ffn.dropout) + attended)
 
 
-def _attention(query: Tensor, key: Tensor, value: Tensor, dropout: float) -> Tensor:
+def _attention(query: Tensor, key: Tensor, value: Tensor, rate: float, dropouts: Dropouts) -> Tensor:
     """Attention of one text's queries, [heads, m, size], to its keys and values, [heads, n, size]."""
-    if query.device.type == "cpu" and (query.dtype is torch.bfloat16 or dropout > 0):
-        output: Tensor = _PlainAttention.apply(query, key, value, dropout)  # type: ignore[no-untyped-call]
+    if query.device.type == "cpu" and (query.dtype is torch.bfloat16 or rate > 0):
+        output: Tensor = _PlainAttention.apply(query, key, value, rate, dropouts)  # type: ignore[no-untyped-call]
         return output
-    return F.scaled_dot_product_attention(query[None], key[None], value[None], dropout_p=dropout)[0]
+    return F.scaled_dot_product_attention(query[None], key[None], value[None], dropout_p=rate)[0]
 
 
 class _PlainAttention(torch.autograd.Function):
@@ -162,15 +221,15 @@ class _PlainAttention(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, dropout: float) -> Tensor:
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, rate: float, dropouts: Dropouts) -> Tensor:
         query, key, value = query.contiguous() * query.shape[-1] ** -0.5, key.contiguous(), value.contiguous()
         weights = torch.bmm(query, key.transpose(1, 2)).softmax(-1)
         used, ctx.scale = weights, 1.0
-        if dropout:
-            kept, ctx.scale = _kept(weights, dropout)
+        if rate:
+            kept, ctx.scale = dropouts.kept(weights, rate)
             used, value = weights * kept.to(weights.dtype), value * ctx.scale
         output = torch.bmm(used, value)
-        ctx.save_for_backward(query, key, value, weights, used, output if dropout else None)
+        ctx.save_for_backward(query, key, value, weights, used, output if rate else None)
         return output
 
     @staticmethod
@@ -184,35 +243,12 @@ class _PlainAttention(torch.autograd.Function):
             to_scores = to_used.mul_(used).addcmul_(weights, (gradient * output).sum(-1, keepdim=True), value=-1)
         to_query = torch.bmm(to_scores, key).mul_(query.shape[-1] ** -0.5)
         to_key = torch.bmm(to_scores.transpose(1, 2), query)
-        return to_query, to_key, torch.bmm(used.transpose(1, 2), gradient).mul_(ctx.scale), None
+        return to_query, to_key, torch.bmm(used.transpose(1, 2), gradient).mul_(ctx.scale), None, None
 
 
 def _rate(dropout: Any) -> float:
     """How much a module drops now."""
     return float(dropout.p) if isinstance(dropout, nn.Dropout) and dropout.training else 0.0
-
-
-def _dropped(x: Tensor, rate: float) -> Tensor:
-    """Elements of x dropped at random, the others scaled up."""
-    if rate == 0:
-        return x
-    if x.device.type != "cpu":
-        return F.dropout(x, rate)
-    kept, scale = _kept(x, rate)
-    return x * kept.to(x.dtype).mul_(scale)
-
-
-def _kept(x: Tensor, rate: float) -> tuple[Tensor, float]:
-    """Which elements of x dropout keeps, bool in x's shape, and what they are to be scaled by.
-
-    16 random bits an element, from NumPy's fastest generator, where PyTorch's own dropout draws a whole number for
-    each: eight times as fast on CPUs.
-    """
-    dropped = min(round(rate * 2**16), 2**16 - 1)
-    generator = np.random.SFC64(int(torch.empty((), dtype=torch.int64).random_()))  # so that PyTorch's seed decides
-    randoms = torch.from_numpy(generator.random_raw(-(-x.numel() // 4)).view(np.int16))
-    kept = randoms[: x.numel()] >= dropped - 2**15
-    return kept.view(x.shape), 2**16 / (2**16 - dropped)
 
 
 class _Affine:
@@ -245,7 +281,7 @@ class _Linear:
         self.frozen = None if trained else _FrozenWeight(getattr(layer, "base_layer", layer), dtype)
         self.lora: Any = layer if isinstance(layer, LoraLayer) else None
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, dropouts: Dropouts) -> Tensor:
         output: Tensor
         if self.trained is not None:
             return F.linear(x, *self.trained())
@@ -254,7 +290,7 @@ class _Linear:
             return output
         (name,) = self.lora.active_adapters
         rate = _rate(self.lora.lora_dropout[name])
-        dropped = _dropped(x, rate) if rate else None
+        dropped = dropouts.at(x, rate) if rate else None
         down, up = self.lora.lora_A[name].weight, self.lora.lora_B[name].weight * self.lora.scaling[name]
         output = _LowRankUpdated.apply(x, dropped, self.frozen, down, up)  # type: ignore[no-untyped-call]
         return output

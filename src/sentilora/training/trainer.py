@@ -7,7 +7,7 @@ import logging
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from sentilora.artifacts import LOG_FILE
 from sentilora.config import TrainConfig
 from sentilora.errors import SentiloraError
-from sentilora.modeling.packed import PackedDistilBert, token_budgets
+from sentilora.modeling.packed import PackedDistilBert
 from sentilora.training.callbacks import JsonLog, ProgressBar
 from sentilora.training.checkpoints import (
     CheckpointEvery,
@@ -36,12 +36,12 @@ from sentilora.training.checkpoints import (
 from sentilora.training.log import StepLog
 from sentilora.training.metric import SentimentMetric
 from sentilora.training.objective import Objective
+from sentilora.training.parts import TOKENS_A_PART, PartWorkers, even_parts
 from sentilora.training.preparation import Preparation
 from sentilora.training.sampling import EpochSampler
 
 _logger = logging.getLogger("sentilora")
 
-_TOKENS_A_PART = 2048  # on two CPU cores the fastest of 1024, 2048 and 4096
 PACKED_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -97,6 +97,8 @@ class LoraTrainer(Trainer):  # type: ignore[misc]
         self.packed = (
             PackedDistilBert(model, PACKED_DTYPES[prepared.precision]) if prepared.batching == "packed" else None
         )
+        on_cpu = prepared.predictor.device.type == "cpu"
+        self.workers = PartWorkers() if self.packed is not None and on_cpu else None
         self.objective = Objective.of(config, prepared.train.labels)
         self.metric = SentimentMetric()
         self.validation_logits: npt.NDArray[np.float32] = np.empty((0, self.predictor.labels), np.float32)
@@ -119,14 +121,17 @@ class LoraTrainer(Trainer):  # type: ignore[misc]
         """Add up the gradients of a step's objective, part by part, so that memory is bounded."""
         self.model.train()
         token_ids, labels = inputs["input_ids"], inputs["labels"].to(self.args.device)
-        total = torch.zeros((), device=labels.device)
-        for rows in self._parts(token_ids):
-            with self.compute_loss_context_manager():
-                logits = self._forward([token_ids[row] for row in rows])
-            loss = self.objective.of_part(logits, labels[rows], labels)
-            self.accelerator.backward(loss)
-            total += loss.detach()
-        self.processes.sum_gradients(parameter for parameter in self.model.parameters() if parameter.requires_grad)
+        trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        if self.workers is not None:
+            total = self.workers.add_gradients(self._loss_of(token_ids, labels), list(self._parts(token_ids)), trained)
+        else:
+            total = torch.zeros((), device=labels.device)
+            for rows in self._parts(token_ids):
+                with self.compute_loss_context_manager():
+                    loss = self._loss_of(token_ids, labels)(rows)
+                self.accelerator.backward(loss)
+                total += loss.detach()
+        self.processes.sum_gradients(trained)
         loss_of_step = self.processes.sum(total).item()
         if math.isfinite(loss_of_step):
             self.losses.append(loss_of_step)
@@ -140,14 +145,22 @@ class LoraTrainer(Trainer):  # type: ignore[misc]
         size = max(1, math.ceil(len(mine) / self.config.gradient_accumulation_steps))
         for start in range(0, len(mine), size):
             part = mine[start : start + size]
+            if self.packed is None:
+                yield list(part)
+                continue
             lengths = [len(token_ids[row]) for row in part]
-            for rows in [range(len(part))] if self.packed is None else token_budgets(lengths, _TOKENS_A_PART):
+            for rows in even_parts(lengths, TOKENS_A_PART, self.workers.count if self.workers is not None else 1):
                 yield [part[row] for row in rows]
 
-    def _forward(self, token_ids: Sequence[Sequence[int]]) -> torch.Tensor:
-        if self.packed is not None:
-            return self.packed(token_ids)
-        return self.predictor.padded_logits(token_ids)
+    def _loss_of(self, token_ids: Sequence[Sequence[int]], labels: torch.Tensor) -> Callable[..., torch.Tensor]:
+        """The share of a step's loss that some rows have, under a seed of their own where they are packed."""
+
+        def loss_of(rows: Sequence[int], seed: Optional[int] = None) -> torch.Tensor:
+            some = [token_ids[row] for row in rows]
+            logits = self.predictor.padded_logits(some) if self.packed is None else self.packed(some, seed)
+            return self.objective.of_part(logits, labels[list(rows)], labels)
+
+        return loss_of
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """Not counted: the Trainer would want padded tensors."""
