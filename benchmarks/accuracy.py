@@ -210,13 +210,23 @@ def main() -> None:
                 f"{latest['training_seconds']:.0f} s, {latest['texts_per_second']:.1f} texts/s",
                 flush=True,
             )
-    means = {
+        keep(arguments, experiment.recipe, changes, results)
+    for test, accuracy in means_of(results)["accuracy"].items():
+        print(f"{name} on {test}: mean accuracy {accuracy:.4f}, baseline {means_of(results)['baseline'][test]:.4f}")
+
+
+def means_of(results: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """Over the seeds."""
+    return {
         kind: {test: statistics.mean(result[kind][test] for result in results) for test in results[0][kind]}
         for kind in ("accuracy", "baseline")
     }
-    for test, accuracy in means["accuracy"].items():
-        print(f"{name} on {test}: mean accuracy {accuracy:.4f}, baseline {means['baseline'][test]:.4f}")
-    report = {"experiment": name, "recipe": experiment.recipe, "changes": changes, "mean": means, "runs": results}
+
+
+def keep(arguments: argparse.Namespace, recipe: str, changes: dict[str, Any], results: list[dict[str, Any]]) -> None:
+    """Write what there is so far, so that a seed cut short costs itself alone."""
+    name = arguments.output or arguments.experiment
+    report = {"experiment": name, "recipe": recipe, "changes": changes, "mean": means_of(results), "runs": results}
     path = ROOT / "benchmarks" / "results" / f"accuracy-{name}.json"
     path.write_text(json.dumps({**report, "machine": describe_machine()}, indent=1) + "\n", "utf-8")
 

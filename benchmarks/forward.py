@@ -28,7 +28,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import AttentionInterface, AutoModelForSequenceClassification, AutoTokenizer
 
 from machine import describe_machine
-from sentilora.modeling.packed import PackedDistilBert, _attention
+from sentilora.modeling.packed import Dropouts, PackedDistilBert, _attention
 from training import BATCH, ROOT, base_of, reviews
 
 TARGETS = {"q_lin": ["q_lin"], "all": ["q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2"]}
@@ -122,7 +122,7 @@ def adapted(base: Path, arguments: argparse.Namespace) -> Any:
 def attend(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Any, **options: Any) -> Any:
     """Attention inside each text, [1, heads, tokens, size], as the registry calls it."""
     texts = zip(*(each[0].split_with_sizes(options["lengths"], dim=1) for each in (query, key, value)))
-    return torch.cat([_attention(*text, options["dropout"]).transpose(0, 1) for text in texts])[None], None
+    return torch.cat([_attention(*text, options["dropout"], Dropouts()).transpose(0, 1) for text in texts])[None], None
 
 
 def registry(peft: Any) -> Callable[[list[list[int]]], None]:

@@ -164,6 +164,18 @@ def shops_csv(tmp_path_factory: pytest.TempPathFactory, reviews: LabelledTexts) 
     return path
 
 
+def test_mistakes_are_named_by_their_row_in_the_file(
+    run: sentilora.Run, tmp_path: Path, reviews: LabelledTexts
+) -> None:
+    """Rows that were dropped count, as an editor counts them."""
+    rows = [("", 0), *((text, 1 - label) for text, label in zip(reviews.texts[:40], reviews.labels[:40].tolist()))]
+    path = tmp_path / "some.csv"
+    pa.csv.write_csv(pa.table({"text": [text for text, _ in rows], "label": [label for _, label in rows]}), path)
+    mistakes = evaluate(run.classifier, read_labelled(str(path))).mistakes
+    assert mistakes
+    assert all(rows[mistake.row][0] == mistake.text for mistake in mistakes)
+
+
 def test_the_report_needs_nothing_else_and_runs_nothing(run: sentilora.Run, shops_csv: Path) -> None:
     data = read_labelled(str(shops_csv), Columns(group="shop"))
     evaluation = evaluate(run.classifier, data, by="shop")

@@ -253,7 +253,7 @@ def test_dates_are_read_as_they_are_written(day: date) -> None:
         *(str(day), noon.isoformat(), f"{day}T12:00:00.123Z", f"{day} 23:59:59+05:30", day.strftime("%Y%m%d")),
         *(day.strftime("%d %B %Y"), day.strftime("%B %d, %Y"), day.strftime("%d-%b-%Y"), day.strftime("%b %d %Y")),
         *(noon.strftime("%a, %d %b %Y %H:%M:%S +0000"), noon.strftime("%a %b %d %H:%M:%S +0000 %Y")),
-        f"{int(noon.timestamp()) * 1000}",
+        *(noon.strftime("%Y%m%d%H%M%S"), noon.strftime("%Y%m%d%H%M"), f"{int(noon.timestamp()) * 1000}"),
     ]
     for each in written:
         assert read_date(each) == day, each

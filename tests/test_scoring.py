@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import os
 import resource
 import signal
 import subprocess
@@ -208,13 +209,15 @@ def test_broken_rows_are_told_apart_by_number_and_stop_nothing(tmp_path: Path, b
 
 def test_broken_lines_of_json(tmp_path: Path, bundle: Path) -> None:
     lines = [b'{"text":"good"}', b'{"text":', b"[1]", b'{"text":3}', b'{"text":null}', b'{"other":"x"}', b"", b"\xff"]
+    lines.append(b'{"text":"good","more":' + 5_000 * b"[" + 5_000 * b"]" + b"}")
     (tmp_path / "in.jsonl").write_bytes(b"\n".join([*lines, b'{"text":"caf\xc3\xa9"}']))
     result = score(tmp_path / "in.jsonl", tmp_path / "out.jsonl", model=bundle)
     assert [row["text"] for row in read_any(tmp_path / "out.jsonl")] == ["good", "café"]
     reasons = dict(rejects_of(tmp_path / "out.jsonl"))
-    assert list(reasons) == [2, 3, 4, 5, 6, 7]
+    assert list(reasons) == [2, 3, 4, 5, 6, 7, 8]
     assert "malformed" in reasons[2] and "object" in reasons[3] and "not text" in reasons[4] and "UTF-8" in reasons[7]
-    assert (result.scored, result.rejected) == (2, 6)
+    assert "nested too deeply" in reasons[8]
+    assert (result.scored, result.rejected) == (2, 7)
 
 
 def command(model: Path, *arguments: object) -> list[str]:
@@ -300,8 +303,10 @@ def test_what_is_there_is_kept(tmp_path: Path, bundle: Path) -> None:
         score(source, tmp_path / "out.csv", model=bundle)
     assert (tmp_path / "out.csv").read_text("utf-8") == "mine"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv", "out.csv"]
-    with pytest.raises(ConfigError, match="is an input"):
-        score(source, source, model=bundle, overwrite=True)
+    (tmp_path / "link.csv").symlink_to(source)
+    for itself in (source, tmp_path / "link.csv", os.path.relpath(source), f"{tmp_path}/./in.csv"):
+        with pytest.raises(ConfigError, match="is an input"):
+            score(source, itself, model=bundle, overwrite=True)
     score(source, tmp_path / "out.csv", model=bundle, overwrite=True)
     assert len(read_any(tmp_path / "out.csv")) == len(ROWS)
 

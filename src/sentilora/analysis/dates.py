@@ -14,6 +14,7 @@ PERIODS: tuple[Period, ...] = ("day", "week", "month", "year")
 
 _YEARS = range(1900, 2101)  # what lies outside is a mistake, and each day would cost memory
 _ISO = re.compile(r"(\d{4})[-/.](\d{1,2})(?:[-/.](\d{1,2}))?(?!\d)")
+_COMPACT_TIME = re.compile(r"((?:19|20)\d\d)(0[1-9]|1[0-2])([0-2]\d|3[01])(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d)?")
 _COMPACT = re.compile(r"(\d{4})(\d{2})(\d{2})(?!\d)")
 _YEAR = re.compile(r"((?:19|20)\d\d)(?:\.0)?")
 _EPOCH = re.compile(r"(\d{9,19})(?:\.\d*)?")  # seconds have up to 10 digits, milliseconds up to 13, and so on
@@ -42,8 +43,9 @@ def read_date(written: str, date_format: Optional[str] = None) -> Optional[date]
     """The day of a date as it is written, in its own time zone; None for what is no date, or one of two readings.
 
     Args:
-        written: Such as `2025-03-04`, `2025-03-04T05:06:07Z`, `20250304`, `2025-03`, `2025`, `4 March 2025`,
-            `Tue Mar 04 05:06:07 +0000 2025`, or seconds or milliseconds (micro-, nanoseconds) since 1970 (in UTC).
+        written: Such as `2025-03-04`, `2025-03-04T05:06:07Z`, `20250304`, `20250304050607`, `2025-03`, `2025`,
+            `4 March 2025`, `Tue Mar 04 05:06:07 +0000 2025`, or seconds or milliseconds (micro-, nanoseconds) since
+            1970 (in UTC).
         date_format: How all of them are written, as `datetime.strptime` takes it; None for any of the above.
     """
     written = written.strip()
@@ -57,10 +59,11 @@ def read_date(written: str, date_format: Optional[str] = None) -> Optional[date]
 def _loosely(written: str) -> Optional[date]:
     if found := _ISO.match(written):
         return date(int(found[1]), int(found[2]), int(found[3] or 1))
-    if found := _EPOCH.fullmatch(written):
+    compact = _COMPACT_TIME.fullmatch(written)  # before numbers as long, which would be of the seventies
+    if compact is None and (found := _EPOCH.fullmatch(written)):
         thousands = max(0, (len(found[1]) - 8) // 3)
         return datetime.fromtimestamp(int(found[1]) // 1000**thousands, timezone.utc).date()
-    if found := _COMPACT.match(written):
+    if found := compact or _COMPACT.match(written):
         return date(int(found[1]), int(found[2]), int(found[3]))
     if found := _YEAR.fullmatch(written):
         return date(int(found[1]), 1, 1)

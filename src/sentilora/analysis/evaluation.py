@@ -27,7 +27,7 @@ class Mistake:
     """A text that was answered wrongly.
 
     Attributes:
-        row: Its place among the texts, from 0.
+        row: Where it stands in the source, counted from 0 over all its rows.
         text: As it was given.
         positive: Whether its label is positive, and so its answer negative.
         confidence: Probability of the wrong answer, in [0.5, 1].
@@ -152,5 +152,6 @@ def _mistakes(answers: Answers, data: LabelledTexts) -> tuple[Mistake, ...]:
     wrong = np.flatnonzero(~answers.right)
     worst = wrong[np.argsort(-answers.confidence[wrong], kind="stable")][:_ERRORS]
     return tuple(
-        Mistake(int(row), data.texts[row], bool(data.labels[row]), float(answers.confidence[row])) for row in worst
+        Mistake(int(data.rows[row]), data.texts[row], bool(data.labels[row]), float(answers.confidence[row]))
+        for row in worst
     )

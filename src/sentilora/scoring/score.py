@@ -170,7 +170,7 @@ def _refuse_combinations(names: Sequence[TableName], target: TableName, chosen: 
         raise ConfigError(f"--engine ray computes on CPUs: leave --device {chosen.device} out")
     if chosen.shard is not None and (piped or target.is_standard or is_url(target.name)):
         raise ConfigError("--shard reads and writes files: - and remote outputs cannot be put together again")
-    if target.name in {name.name for name in names} and not target.is_standard:
+    if target.place in {name.place for name in names} and not target.is_standard:
         raise ConfigError(f"{target.name} is an input: name another output")
 
 

@@ -6,7 +6,9 @@ import contextlib
 import glob
 import hashlib
 import io
+import os
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -65,6 +67,11 @@ class TableName:
     def is_standard(self) -> bool:
         """Whether it is standard input or output."""
         return self.name == STANDARD
+
+    @property
+    def place(self) -> str:
+        """Where it is, the same however it is spelt: links and relative paths are resolved."""
+        return self.name if self.is_standard or is_url(self.name) else os.path.realpath(self.name)
 
     @property
     def holds_json(self) -> bool:
@@ -147,7 +154,8 @@ def find_inputs(
         DataError: A name means nothing, or something twice.
     """
     found = [input_ for name in names for input_ in _find(name, format_of_standard, leave_out)]
-    twice = {input_.name for input_ in found if sum(other.name == input_.name for other in found) > 1}
+    times = Counter(input_.place for input_ in found)
+    twice = {input_.name for input_ in found if times[input_.place] > 1}
     if twice:
         raise DataError(f"{', '.join(sorted(twice))} is named twice: name it once")
     return found

@@ -172,6 +172,8 @@ def _read_json_lines(name: TableName, stream: BinaryIO, rows: int) -> Iterator[C
             return "is not a JSON object"
         except msgspec.DecodeError as error:
             return f"is malformed ({error})"
+        except RecursionError:
+            return "is nested too deeply"
 
     def build(sound: list[dict[str, msgspec.Raw]]) -> pa.Table:
         columns = list(dict.fromkeys(column for row in sound for column in row))
