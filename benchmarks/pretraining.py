@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,10 @@ def main() -> None:
         {"with": str(arguments.base)} if arguments.only_with else {"with": str(arguments.base), "without": "embedded"}
     )
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in bases}
+    experiment = replace(EXPERIMENTS["best-1000"], calibrated_on=None)
     for seed in arguments.seeds:
         for name, base in bases.items():
-            result = measure(EXPERIMENTS["best-1000"], {**changes, "base": base}, seed)
+            result = measure(experiment, {**changes, "base": base}, seed, keep=None)
             runs[name].append(result)
             print(f"{name} pretraining, seed {seed}: accuracy {result['accuracy']['imdb']:.4f}", flush=True)
     accuracy = {name: [result["accuracy"]["imdb"] for result in results] for name, results in runs.items()}
