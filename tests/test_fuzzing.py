@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -102,3 +104,16 @@ def test_nor_does_any_of_ten_thousand(
     client: httpx.Client, connection: http.client.HTTPConnection, case: tuple[str, bytes], content_type: str
 ) -> None:
     survives(connection, *case, content_type)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("schemathesis") is None, reason="no schemathesis: pipx install schemathesis")
+def test_the_server_is_as_its_openapi_says(client: httpx.Client, tmp_path: Path) -> None:
+    """Requests made from the description, right ones and wrong ones: no 5xx, no hang, and answers as described."""
+    checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
+    command = ["schemathesis", "run", f"{client.base_url}/openapi.json", "--checks", checks, "--seed", "1"]
+    options = ["--max-examples", "100", "--request-timeout", str(SETTINGS.deadline), "--header"]
+    options += [f"{name}: {value}" for name, value in BOSS.items()]
+    done = subprocess.run([*command, *options], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=900)
+    assert done.returncode == 0, done.stdout[-5000:]
+    assert "16 selected / 16 total" in done.stdout

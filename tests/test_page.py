@@ -91,7 +91,7 @@ def test_the_answer_comes_as_typing_pauses_and_its_words_are_coloured(page: Any,
     assert expected.label in page.text_content("#status")
 
     page.fill("#text", " ")
-    page.wait_for_selector("text=Type or paste, and pause.")
+    page.wait_for_selector("text=The answer appears here.")
     assert page.locator("mark").count() == 0
 
 
@@ -167,7 +167,7 @@ def test_a_key_is_asked_for_where_the_server_wants_one(chromium: Any, opened: Bu
             assert page.evaluate("Object.values(sessionStorage)") == ["guest"]
             assert page.evaluate("localStorage.length + document.cookie.length") == 0
             page.reload()
-            page.wait_for_selector("text=Type or paste, and pause.")
+            page.wait_for_selector("text=The answer appears here.")
             assert page.locator("#choices").is_hidden()  # there is one adapter
 
 

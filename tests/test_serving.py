@@ -25,6 +25,7 @@ import uvicorn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from peft import LoraConfig, get_peft_model
+from pydantic import BaseModel, ValidationError
 from transformers import AutoModelForSequenceClassification
 
 import sentilora
@@ -32,6 +33,12 @@ from sentilora.errors import ModelError, UserError
 from sentilora.export import export
 from sentilora.inference.bundle import Bundle
 from sentilora.serving import ServingSettings, create_app, serve
+from sentilora.serving.dialects.hub import ClassificationRequest
+from sentilora.serving.dialects.own import PredictRequest
+from sentilora.serving.dialects.tei import TeiPredictRequest, TokenizeRequest
+from sentilora.serving.dialects.vllm import ClassifyRequest
+from sentilora.serving.observation import JsonFormatter
+from sentilora.serving.server import configured
 
 GOOD, BAD = "A gorgeous, moving film.", "My two hours back, please."
 LONG = "never again " * 80
@@ -67,7 +74,7 @@ def open_shop(shop: Path) -> Iterator[Bundle]:
 def serving(bundle: Bundle, settings: ServingSettings) -> Iterator[httpx.Client]:
     listener = socket.create_server(("127.0.0.1", 0))
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as the command has it
-    server = uvicorn.Server(uvicorn.Config(create_app([bundle], settings), lifespan="off", log_level="critical"))
+    server = uvicorn.Server(configured(create_app([bundle], settings), settings))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
@@ -152,6 +159,9 @@ def test_text_embeddings_inference(client: httpx.Client) -> None:
     assert info["model_dtype"] in ("int8", "fp32")
     tokens = post(client, "/tokenize", {"inputs": "Good film"})[0]
     assert (tokens[0]["special"], tokens[0]["start"]) == (True, None)
+    assert "4,096 may wait" in post(client, "/tokenize", {"inputs": ["a b " * 2000] * 2}, 413)["error"]
+    for wrong in ({"truncate": 1}, {"raw_scores": "yes"}):
+        assert post(client, "/predict", {"inputs": GOOD, **wrong}, 422)["error_type"] == "Tokenizer"
     assert "".join(each["text"] for each in tokens if not each["special"]) == "Goodfilm"
     assert client.get("/health").status_code == client.get("/ready").status_code == 200
 
@@ -214,7 +224,27 @@ def test_limits_are_kept_in_each_dialect(client: httpx.Client) -> None:
         assert half.status_code in (400, 422), half.text
     assert post(client, "/v1/predict", {"texts": [GOOD] * 9}, 413)["error"]["code"] == "too_large"
     assert client.get("/v1/predict").status_code == 405
+    form = client.post("/v1/predict", content=json.dumps({"texts": [GOOD]}))  # as curl has it by itself
+    assert "Content-Type: application/json" in form.json()["error"]["message"]
+    odd = client.post("/v1/predict", content=b'{"texts": ["a"], "\\ud800": 1}', headers=JSON)
+    assert odd.status_code == 422, odd.text
     assert client.get("/nothing/here").json()["error"]["code"] == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("form", "field"),
+    [
+        *((PredictRequest, "texts"), (TeiPredictRequest, "inputs"), (TokenizeRequest, "inputs")),
+        *((ClassifyRequest, "input"), (ClassificationRequest, "inputs")),
+    ],
+)
+@pytest.mark.parametrize("value", [[1] * 1000, [[1] * 1000], [[1]] * 1000])
+def test_a_body_with_a_million_mistakes_is_as_cheap_as_one(form: type[BaseModel], field: str, value: Any) -> None:
+    """Each mistake that is written down costs a kilobyte, and time in which nobody else is answered."""
+    body = {field: value, **({str(number): 1 for number in range(1000)} if form is PredictRequest else {})}
+    with pytest.raises(ValidationError) as refused:
+        form.model_validate(body)
+    assert refused.value.error_count() <= 3
 
 
 def test_security_headers_and_request_ids(client: httpx.Client) -> None:
@@ -258,6 +288,31 @@ def test_a_deadline_ends_a_request_and_frees_its_place(open_shop: Bundle) -> Non
         with socket.create_connection((client.base_url.host, client.base_url.port)) as slow:
             slow.sendall(b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
             assert b" 408 " in slow.recv(4096)
+            until(lambda: slow.recv(4096) == b"")  # and no more is read
+
+
+def test_a_connection_without_a_request_ends(open_shop: Bundle) -> None:
+    with serving(open_shop, replace(SETTINGS, deadline=0.5, api_keys=("guest",))) as client:
+        address = (client.base_url.host, client.base_url.port)
+        head = b"POST /v1/predict HTTP/1.1\r\nHost: x\r\n"
+        for begun in (b"", head[:9], head, head + b"Content-Length: 9\r\n\r\n{"):
+            with socket.create_connection(address, timeout=20) as idle:
+                idle.sendall(begun)
+                answer = b"".join(iter(lambda connection=idle: connection.recv(4096), b""))
+                assert (b" 401 " in answer) == begun.endswith(b"{")
+        assert client.get("/health").status_code == 200
+
+
+def test_a_client_that_does_not_read_its_answer_is_cut_off(open_shop: Bundle) -> None:
+    with serving(open_shop, replace(SETTINGS, deadline=3.0, queue_tokens=65_536, max_body=200_000)) as client:
+        whole = json.dumps({"inputs": ["a " * 7500] * 8}).encode()  # megabytes of answer, more than the kernels hold
+        head = b"POST /tokenize HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+        with socket.socket() as deaf:
+            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            deaf.settimeout(20)
+            deaf.connect((client.base_url.host, client.base_url.port))
+            deaf.sendall(head % len(whole) + whole)
+            until(lambda: _closed(deaf))
 
 
 def test_keys_open_every_dialect(open_shop: Bundle) -> None:
@@ -275,6 +330,24 @@ def test_keys_open_every_dialect(open_shop: Bundle) -> None:
         assert client.post("/v1/adapters", json={"name": "x"}, headers=guest).status_code == 403
         cross = client.get("/health", headers={"Origin": "https://a.org"})
         assert cross.headers["access-control-allow-origin"] == "https://a.org"
+
+
+@pytest.mark.parametrize("key", ["", "two words", "schlüssel", "half \udce4"])
+def test_a_key_that_no_client_could_show_is_refused(key: str) -> None:
+    with pytest.raises(UserError, match="a key has ASCII letters"):
+        ServingSettings(api_keys=("good", key))
+    with pytest.raises(UserError, match="a key has ASCII letters"):
+        ServingSettings(admin_keys=(key,))
+
+
+def test_texts_are_logged_where_asked(open_shop: Bundle, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "sentilora.serving")
+    for asked in (False, True):
+        with serving(open_shop, replace(SETTINGS, log_texts=asked)) as client:
+            label = post(client, "/v1/predict", {"texts": [GOOD], "adapter": "tiny"})["predictions"][0]["label"]
+        lines = [json.loads(JsonFormatter().format(record)) for record in caplog.records]
+        told = [line["answers"] for line in lines if line["message"] == "texts"]
+        assert told == [[[GOOD, label]]] * asked
 
 
 def test_adapters_come_and_go(shop: Path, tmp_path: Path) -> None:
@@ -432,6 +505,15 @@ def test_the_command_serves_and_ends_well(shop: Path, tmp_path: Path) -> None:
     assert sum(line.get("endpoint") == "/v1/predict" and line["status"] == 200 for line in lines) == 6
     assert all(line["request_id"] for line in lines if line["message"] == "request")
     assert "secret" not in (tmp_path / "log").read_text()
+
+
+def _closed(connection: socket.socket) -> bool:
+    """Whether the other side takes nothing more."""
+    try:
+        connection.send(b"G")  # it could be the head of one more request
+    except ConnectionError:
+        return True
+    return False
 
 
 def _answers(client: httpx.Client) -> bool:

@@ -63,6 +63,7 @@ from sentilora.errors import MissingExtraError
 @click.option(
     "--max-body", type=click.IntRange(1), default=2_000_000, show_default=True, help="Most bytes of a request."
 )
+@click.option("--log-texts", is_flag=True, help="Write the texts and their labels to the log, too.")
 @precision_option
 @click.option(
     "--cors-origin",
@@ -83,7 +84,7 @@ def serve(
 
     Speaks the dialects of text-embeddings-inference (/predict), vLLM (/classify), SGLang (/v1/classify) and the Hub's
     clients (/), and its own (/v1/predict), where alone an answer may be `uncertain`. Logs one JSON object a line,
-    without texts. SIGTERM answers what was accepted, then ends.
+    without texts unless asked. SIGTERM answers what was accepted, then ends.
 
     \b
     sentilora serve bundles/reviews --port 8000

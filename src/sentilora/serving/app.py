@@ -106,6 +106,8 @@ async def _invalid(request: Request, error: Exception) -> Response:
     message = f"{place}: {first['msg']}" if place else first["msg"]
     if first["type"] == "json_invalid":
         message = f"the body is no JSON, seen at character {place}"
+    elif first["type"] == "model_attributes_type" and not place:
+        message = "the body is no JSON object: send one, with Content-Type: application/json"
     return refusal(request.url.path, Refused(Reason.INVALID, message))
 
 

@@ -120,15 +120,13 @@ class Engine:
                     f"{classifier.encoder.max_length} are read, special tokens included",
                 )
         tokens = sum(len(text.ids) for text in encoded)
-        if tokens > self.settings.queue_tokens:
-            raise Refused(
-                Reason.TOO_LARGE,
-                f"the texts have {tokens:,} tokens together, and at most {self.settings.queue_tokens:,} may wait: "
-                "send fewer at once",
-            )
+        self.check_tokens(tokens)
         logits = await logits_of(classifier, encoded)
         predictions = classifier.predictions(texts, encoded, logits)
         self.metrics.count_predictions(name, predictions)
+        if self.settings.log_texts:
+            answers = [[prediction.text, prediction.label] for prediction in predictions]
+            _logger.info("texts", extra={"facts": {"adapter": name, "answers": answers}})
         return Answer(name, classifier, predictions, logits, tokens)
 
     def check(self, texts: Sequence[str]) -> None:
@@ -154,6 +152,19 @@ class Engine:
                 raise Refused(
                     Reason.INVALID, f"text {number} of {len(texts)} holds half of a character (a lone surrogate)"
                 ) from None
+
+    def check_tokens(self, tokens: int) -> None:
+        """Keep to the limit on the tokens of a request.
+
+        Raises:
+            Refused: There are too many.
+        """
+        most = self.settings.queue_tokens
+        if tokens > most:
+            raise Refused(
+                Reason.TOO_LARGE,
+                f"the texts have {tokens:,} tokens together, and at most {most:,} may wait: send fewer at once",
+            )
 
     def load(self, name: str, folder: Path) -> Classifier:
         """Load the adapter in `folder`, or swap it for the one that has its name: at once, between two texts.

@@ -51,4 +51,6 @@ class Refused(Exception):  # noqa: N818 - a refusal is an answer, and often no e
         """Headers that go with the reason."""
         if self.reason is Reason.OVERLOADED:
             return {"Retry-After": "1"}
+        if self.reason is Reason.SLOW:
+            return {"Connection": "close"}  # the rest of the request may still come
         return {"WWW-Authenticate": "Bearer"} if self.reason is Reason.KEY else {}

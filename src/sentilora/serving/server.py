@@ -12,11 +12,13 @@ from types import FrameType
 from typing import Optional
 
 import uvicorn
+from fastapi import FastAPI
 
 from sentilora.artifacts import PathLike
 from sentilora.errors import UserError
 from sentilora.inference.bundle import Bundle
 from sentilora.serving.app import create_app
+from sentilora.serving.connections import protocol
 from sentilora.serving.engine import Engine
 from sentilora.serving.observation import log_as_json
 from sentilora.serving.settings import ServingSettings
@@ -59,15 +61,21 @@ def serve(
         shown = f"[{host}]" if ":" in host else host
         on_start(f"http://{shown}:{listener.getsockname()[1]}")
         log_as_json()
-        config = uvicorn.Config(
-            app,
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=math.ceil(settings.deadline) + 1,
-        )
-        _Server(config, app.state.engine).run(sockets=[listener])
+        _Server(configured(app, settings), app.state.engine).run(sockets=[listener])
+
+
+def configured(app: FastAPI, settings: ServingSettings) -> uvicorn.Config:
+    """How uvicorn runs the application."""
+    return uvicorn.Config(
+        app,
+        http=protocol(settings.deadline),
+        lifespan="off",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=math.ceil(settings.deadline) + 1,
+    )
 
 
 class _Server(uvicorn.Server):

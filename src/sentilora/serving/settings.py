@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
+
+from sentilora.errors import UserError
+
+_KEY = re.compile(r"[!-~]+")  # what an HTTP header carries unchanged
 
 
 @dataclass(frozen=True)
@@ -21,6 +26,7 @@ class ServingSettings:
         queue_tokens: Most tokens waiting at once; beyond it requests are refused.
         deadline: Seconds that a request may take, from its first byte.
         drain_delay: Seconds between SIGTERM, when `/ready` turns to 503, and refusing new connections.
+        log_texts: Whether the log holds the texts and their labels.
         cors_origins: Web pages elsewhere that may call the API from a browser.
     """
 
@@ -33,4 +39,10 @@ class ServingSettings:
     queue_tokens: int = 65_536
     deadline: float = 30.0
     drain_delay: float = 1.0
+    log_texts: bool = False
     cors_origins: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse keys that no client could show."""
+        if not all(_KEY.fullmatch(key) for key in (*self.api_keys, *self.admin_keys)):
+            raise UserError("a key has ASCII letters, digits and signs only, and no space: make another")

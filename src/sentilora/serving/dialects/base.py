@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import Annotated, Any, Union
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from sentilora.labels import Labels
 from sentilora.serving.refusals import Refused
+
+# The first mistake is enough: to write down all of a body that holds a million takes seconds and gigabytes.
+Texts = Annotated[list[str], Field(fail_fast=True)]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from sentilora.serving.dialects.base import Dialect, LabelScore, ranked
+from sentilora.serving.dialects.base import Dialect, LabelScore, Texts, ranked
 from sentilora.serving.engine import Answer, ServingEngine
 from sentilora.serving.refusals import Reason, Refused
 
@@ -27,7 +27,7 @@ class Parameters(BaseModel):
 class ClassificationRequest(BaseModel):
     """One text or several."""
 
-    inputs: Union[str, list[str]] = Field(examples=["A gorgeous, moving film."])
+    inputs: Union[str, Texts] = Field(examples=["A gorgeous, moving film."])
     parameters: Optional[Parameters] = None
 
 

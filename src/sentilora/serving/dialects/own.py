@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Any, Optional
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
 from sentilora.inference import Explanation
-from sentilora.serving.dialects.base import Dialect
+from sentilora.serving.dialects.base import Dialect, Texts
 from sentilora.serving.engine import Answer, ServingEngine
 from sentilora.serving.explaining import explain
 from sentilora.serving.refusals import Refused
@@ -21,13 +21,22 @@ class PredictRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    texts: list[str] = Field(min_length=1, examples=[["A gorgeous, moving film."]])
+    texts: Texts = Field(min_length=1, examples=[["A gorgeous, moving film."]])
     adapter: Optional[str] = Field(default=None, description="Its name; the first one where none is given.")
-    explain: bool = Field(
+    explain: StrictBool = Field(
         default=False,
         description="Also say which words made each answer what it is; takes up to 40 times as long.",
         examples=[True],
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_unknown_field_is_enough(cls, body: Any) -> Any:
+        """As with `Texts`: each of them would be written down."""
+        if not isinstance(body, dict):
+            return body
+        unknown = next((name for name in body if name not in cls.model_fields), None)
+        return {name: value for name, value in body.items() if name in cls.model_fields or name == unknown}
 
 
 class Span(BaseModel):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Optional, Union
+from collections.abc import Sequence
+from typing import Annotated, Optional, Union
 
-from fastapi import APIRouter
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, Field, StrictBool, TypeAdapter
+from tokenizers import Encoding
 
 from sentilora._version import __version__
-from sentilora.serving.dialects.base import Dialect, LabelScore, ranked
+from sentilora.serving.dialects.base import Dialect, LabelScore, Texts, ranked
 from sentilora.serving.engine import ServingEngine
 from sentilora.serving.refusals import Reason, Refused
 
@@ -30,16 +32,20 @@ _ERRORS = {
 class TeiPredictRequest(BaseModel):
     """A text, or a batch of lists of one text each. Two texts in one list are a pair, which is refused."""
 
-    inputs: Union[str, list[Union[str, list[str]]]] = Field(examples=["A gorgeous, moving film."])
-    truncate: Optional[bool] = Field(default=False, description="Cut a text that is too long, rather than refuse it.")
-    raw_scores: bool = Field(default=False, description="Logits in place of probabilities.")
+    inputs: Union[str, Annotated[list[Union[str, Texts]], Field(fail_fast=True)]] = Field(
+        examples=["A gorgeous, moving film."]
+    )
+    truncate: Optional[StrictBool] = Field(
+        default=False, description="Cut a text that is too long, rather than refuse it."
+    )
+    raw_scores: StrictBool = Field(default=False, description="Logits in place of probabilities.")
 
 
 class TokenizeRequest(BaseModel):
     """Texts to be cut into tokens."""
 
-    inputs: Union[str, list[str]] = Field(examples=["A gorgeous, moving film."])
-    add_special_tokens: bool = True
+    inputs: Union[str, Texts] = Field(examples=["A gorgeous, moving film."])
+    add_special_tokens: StrictBool = True
 
 
 class Token(BaseModel):
@@ -50,6 +56,9 @@ class Token(BaseModel):
     special: bool
     start: Optional[int] = Field(examples=[0])
     stop: Optional[int] = Field(examples=[1])
+
+
+_TOKENS = TypeAdapter(list[Token])
 
 
 class ClassifierModel(BaseModel):
@@ -131,22 +140,31 @@ async def info(engine: ServingEngine) -> Info:
     )
 
 
-@router.post("/tokenize", summary="Cut texts into tokens")
-async def tokenize(body: TokenizeRequest, engine: ServingEngine) -> list[list[Token]]:
+@router.post("/tokenize", summary="Cut texts into tokens", response_model=list[list[Token]])
+async def tokenize(body: TokenizeRequest, engine: ServingEngine) -> Response:
     """The tokens of each text, none cut off."""
     texts = [body.inputs] if isinstance(body.inputs, str) else body.inputs
     engine.check(texts)
     tokenizer = engine.classifier().encoder.tokenizer
     encodings = await asyncio.to_thread(tokenizer.encode_batch, texts, add_special_tokens=body.add_special_tokens)
-    return [
-        [
-            _token(text, number, token, offsets, bool(special))
-            for number, token, offsets, special in zip(
-                encoding.ids, encoding.tokens, encoding.offsets, encoding.special_tokens_mask
-            )
-        ]
+    engine.check_tokens(sum(map(len, encodings)))
+    return Response(await asyncio.to_thread(_tokens, texts, encodings), media_type="application/json")
+
+
+def _tokens(texts: Sequence[str], encodings: Sequence[Encoding]) -> bytes:
+    """JSON, a text after the other, so that other threads get their turn in between."""
+    lists = [
+        _TOKENS.dump_json(
+            [
+                _token(text, number, token, offsets, bool(special))
+                for number, token, offsets, special in zip(
+                    encoding.ids, encoding.tokens, encoding.offsets, encoding.special_tokens_mask
+                )
+            ]
+        )
         for text, encoding in zip(texts, encodings)
     ]
+    return b"[" + b",".join(lists) + b"]"
 
 
 def _token(text: str, number: int, token: str, offsets: tuple[int, int], special: bool) -> Token:

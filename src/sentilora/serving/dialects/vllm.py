@@ -9,7 +9,7 @@ from typing import Literal, Optional, Union
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from sentilora.serving.dialects.base import Dialect
+from sentilora.serving.dialects.base import Dialect, Texts
 from sentilora.serving.engine import ServingEngine
 from sentilora.serving.refusals import Reason, Refused
 
@@ -32,7 +32,7 @@ class ClassifyRequest(BaseModel):
     """One text or several."""
 
     model: Optional[str] = Field(default=None, description="The adapter's name; the first one where none is given.")
-    input: Union[str, list[str]] = Field(examples=["A gorgeous, moving film."])
+    input: Union[str, Texts] = Field(examples=["A gorgeous, moving film."])
     truncate_prompt_tokens: Optional[int] = Field(
         default=None, description="-1 to cut a text that is too long; without it such a text is refused."
     )

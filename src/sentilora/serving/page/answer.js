@@ -33,7 +33,7 @@ export class Panel {
   clear() {
     this.words = [];
     this.element.classList.remove("waiting");
-    this.element.replaceChildren(element("p", { className: "soft" }, "Type or paste, and pause."));
+    this.element.replaceChildren(element("p", { className: "soft" }, "The answer appears here."));
   }
 
   /** Show the answer as soon as it is there, and then its words. Returns it in a few words; of a blank text, none. */
