@@ -172,6 +172,13 @@ def test_the_command_writes_what_it_found(flawed_csv: Path, tmp_path: Path) -> N
     assert printed["duplicates"][0]["row"] == 303
     repeated = texts[printed["duplicates"][0]["other"] - 1]
     assert repeated.replace(".", " !") == texts[302]
+    for name in ("balance", "shift"):
+        with (tmp_path / "found" / f"{name}.csv").open(newline="", encoding="utf-8") as file:
+            (found,) = csv.DictReader(file)
+        assert {key: float(value) for key, value in found.items()} == summary[name]
+    again = sentilora_command("audit", flawed_csv, "-o", tmp_path / "found")
+    assert again.returncode == 0, again.stderr
+    assert (tmp_path / "found" / "shift.csv").read_text("utf-8").split() == ["auc,texts,reference"]
     assert len((tmp_path / "found" / "shortcuts.csv").read_text("utf-8").splitlines()) == 1 + summary["shortcuts"]
 
 

@@ -19,6 +19,7 @@ from sentilora.analysis.calibration import (
     abstention_points,
     answers_of,
     calibrate,
+    ece_if_calibrated,
     fit_temperature,
     reliability,
 )
@@ -88,6 +89,20 @@ def test_the_calibration_error_of_known_cases() -> None:
     bins = reliability(Answers(np.array(labels), np.array([0.6] * 150 + [0.9] * 150)))
     assert [one.n for one in bins] == [20] * 15
     assert bins[0].confidence == pytest.approx(0.6)
+
+
+@pytest.mark.parametrize("n", [1, 10, 100])
+def test_chance_exceeds_the_calibration_error_that_it_makes_in_5_of_100_draws(n: int) -> None:
+    rng = np.random.default_rng(n)
+    exceeded = 0
+    for _ in range(300):
+        p_positive = 1 / (1 + np.exp(-rng.normal(0, 2, n)))
+        answers = Answers((rng.random(n) < p_positive).astype(np.int64), p_positive)
+        exceeded += Measurement(answers).scores()["ece"] > ece_if_calibrated(answers)
+    assert exceeded <= 25
+    if n > 1:
+        assert exceeded >= 5
+    assert ece_if_calibrated(Answers(np.array([0, 1]), np.array([0.0, 1.0]))) == 0
 
 
 @settings(deadline=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import importlib
 import re
 import shlex
@@ -13,12 +14,14 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
+from click.testing import CliRunner
 from huggingface_hub import ModelCard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sentilora
 from sentilora.artifacts import BaseReference, Manifest, Training, open_model, read_manifest
+from sentilora.cli.app import cli
 from sentilora.cli.options import nested
 from sentilora.cli.train import train as train_command
 from sentilora.config import LoraSettings, TrainConfig, load_config
@@ -59,17 +62,17 @@ def test_the_hub_reads_the_figures_of_a_run(run: sentilora.Run) -> None:
 
 
 def test_a_card_says_how_the_model_came_to_be(run: sentilora.Run) -> None:
-    text, training = card_of(run.adapter).text, training_of(run.folder)
-    record = run.record
+    text, record = card_of(run.adapter).text, run.record
     for said in (record.split, record.encoding, "96 texts", "24 texts", "reviews.csv"):
         assert said.replace("[", "\\[").replace("]", "\\]") in text.replace("\\_", "_"), said
     assert f"temperature is {record.calibration.temperature:.4g}" in text
     for figures in (record.calibration.before, record.calibration.after):
         assert f"{figures['ece']:.4f}" in text
     shown = yaml.safe_load(re.search(r"```yaml\n(.*?)```", text, re.S)[1])
-    assert load_config(overrides=shown) == run.config
-    assert training.command in text
-    assert training.python in text
+    named = msgspec.structs.replace(run.config, base=Path(run.config.base).name, data=Path(run.config.data).name)
+    assert load_config(overrides=shown) == named
+    assert shell_command(named, Path(run.folder.name)) in text
+    assert python_call(named, Path(run.folder.name)) in text
     assert f"torch {record.versions['torch']}" in text
     assert "English" not in text
     assert not FETCHED.search(text)
@@ -78,17 +81,67 @@ def test_a_card_says_how_the_model_came_to_be(run: sentilora.Run) -> None:
 def test_merged_models_and_bundles_keep_the_training(run: sentilora.Run, bundle: Path, tmp_path: Path) -> None:
     merged = tmp_path / "saved model"
     merge(run.folder, merged)
-    for folder, library, place in ((merged, "transformers", "weights"), (bundle, "onnx", "weights")):
+    for folder, library, own in ((merged, "transformers", 0), (bundle, "onnx", 1)):
         card = card_of(folder)
         assert training_of(folder) == training_of(run.folder)
         assert card.data.library_name == library
-        assert len(card.data.eval_results) == len(training_of(run.folder).scores)
-        assert f"{place} of the classifier layer hold it" in card.text
-        assert training_of(run.folder).command in card.text
-    assert f"sentilora merge {shlex.quote(str(run.folder))} --output '{merged}'" in card_of(merged).text
+        assert len(card.data.eval_results) == own + len(training_of(run.folder).scores)
+        assert "weights of the classifier layer hold it" in card.text
+        assert "sentilora train --base" in card.text
+    assert f"sentilora merge {run.folder.name} --output 'saved model'" in card_of(merged).text
     assert "its logits differ by at most" in card_of(merged).text
-    assert f"--output {bundle} --unlabelled" in card_of(bundle).text
+    assert f"--output {bundle.name} --unlabelled" in card_of(bundle).text
     assert "other texts change their label" in card_of(bundle).text
+
+
+def test_a_bundles_own_figures_are_told_from_those_in_fp32(run: sentilora.Run, bundle: Path) -> None:
+    card, made = card_of(bundle), open_model(bundle).manifest
+    own, *in_fp32 = card.data.eval_results
+    assert own.metric_name.startswith(f"accuracy of this bundle, in {made.quantisation}")
+    assert own.metric_value == pytest.approx(made.gate["accuracy"], abs=1e-4)
+    assert own.metric_args["low"] < own.metric_value < own.metric_args["high"]
+    for result in in_fp32:
+        assert "in fp32, before quantisation (95% interval" in result.metric_name
+    good = card.text[card.text.index("## How good it is") : card.text.index("| measure |")]
+    assert f"{made.gate['accuracy']:.4f} (fp32 {made.gate['accuracy_fp32']:.4f})" in good
+    assert "All other figures here were measured in fp32" in good
+    assert "fp32" not in card_of(run.adapter).text.split("## How good it is")[1].split("##")[0]
+
+
+def test_no_card_tells_of_folders_of_this_machine(run: sentilora.Run, bundle: Path, tmp_path: Path) -> None:
+    assert str(Path(run.config.data).parent) in training_of(run.folder).command
+    merge(run.folder, tmp_path / "merged")
+    places = [run.folder, bundle, tmp_path, Path(run.config.data), Path(run.config.base)]
+    for folder in (run.adapter, bundle, tmp_path / "merged"):
+        card = (folder / "README.md").read_text("utf-8").replace("\\", "")
+        for place in places:
+            assert f"{place.parent}/" not in card, folder
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("/home/me/some data/a.csv", "a.csv"),
+        ("/a.csv", "/a.csv"),
+        ("data/a.csv", "data/a.csv"),
+        ("owner/name:train", "owner/name:train"),
+        ("https://a.example/home/me/a.csv", "https://a.example/home/me/a.csv"),
+    ],
+)
+def test_of_absolute_paths_the_last_part_is_told(run: sentilora.Run, written: str, shown: str) -> None:
+    config = msgspec.structs.replace(run.config, data=written)
+    training = msgspec.structs.replace(
+        training_of(run.folder),
+        texts=f"5 texts from {written}",
+        python=python_call(config, Path("/home/me/runs/mine")),
+        command=shell_command(config, Path("/home/me/runs/mine")),
+        settings=msgspec.to_builtins(config),
+    )
+    card = adapter_card(manifest(BaseReference(id="embedded", sha256="0"), training))
+    assert f"5 texts from {shown}" in card.replace("\\", "")
+    assert re.search(f"--data '?{re.escape(shown)}", card)
+    assert "--output mine" in card
+    assert ("/home/me" in card) == ("/home/me" in shown)
 
 
 def test_a_bundle_of_several_tells_them_apart(
@@ -101,7 +154,8 @@ def test_a_bundle_of_several_tells_them_apart(
     assert card.text.count("## How good it is") == 2
     assert "\n# tiny\n" in card.text
     assert "\n# other\n" in card.text
-    assert len(card.data.eval_results) == 2 * len(training_of(run.folder).scores)
+    assert card.text.count("Measured on this bundle") == 2
+    assert len(card.data.eval_results) == 2 * (1 + len(training_of(run.folder).scores))
     assert read_manifest(made / "adapters" / "other").training == training_of(run.folder)
 
 
@@ -139,6 +193,7 @@ def test_only_what_is_known_is_claimed(
     assert (card.data.base_model, card.data.datasets, card.data.language) == (on_hub, datasets, language)
     assert ("English" in card.text) == (language is not None)
     assert ("Apache-2.0" in card.text) == (on_hub is not None)
+    assert card.data.license == ("unknown" if on_hub is None else "apache-2.0")
     assert "/home/me" not in card.text
 
 
@@ -223,6 +278,27 @@ def test_texts_from_python_have_no_shell_command() -> None:
     config = TrainConfig(data=FROM_PYTHON, base="embedded")
     assert shell_command(config, Path("runs/mine")) is None
     assert python_call(config, Path("runs/mine")) == "sentilora.train(base='embedded', data=data, output='runs/mine')"
+
+
+def test_a_run_can_be_measured_by_the_groups_of_its_own_texts(tiny_base: Path, tmp_path: Path) -> None:
+    films = tmp_path / "films.csv"
+    reviews = sentilora.read_labelled("bundled")
+    rows = zip(reviews.texts[:200], reviews.labels[:200].tolist(), range(200))
+    with films.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(
+            [("text", "label", "film"), *((text, label, f"film {row % 20}") for text, label, row in rows)]
+        )
+    run = sentilora.train(
+        base=str(tiny_base),
+        data=str(films),
+        group_column="film",
+        epochs=1,
+        max_length=16,
+        output=tmp_path / "run",
+    )
+    measured = CliRunner().invoke(cli, ["evaluate", str(run.folder), "--by", "film"])
+    assert measured.exit_code == 0, measured.output
+    assert re.search(r"film: film \d+ +10 ", measured.output)
 
 
 def test_a_run_has_a_report(run: sentilora.Run) -> None:

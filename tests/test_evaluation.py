@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,16 +19,22 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import sentilora
-from sentilora.analysis import Answers, Comparison, evaluate
+from sentilora.analysis import Answers, Comparison, Evaluation, evaluate
 from sentilora.analysis.baseline import baselines, unmeasured
 from sentilora.analysis.comparison import McNemar
+from sentilora.analysis.evaluation import evaluation_of
 from sentilora.analysis.intervals import bootstrap, wilson
 from sentilora.analysis.metrics import MEASURES, Measurement
+from sentilora.analysis.scores import scores_of
 from sentilora.analysis.slices import slices_by, slices_by_length
 from sentilora.cli.app import cli
-from sentilora.errors import DataError, MissingExtraError
+from sentilora.errors import DataError, HubError, MissingExtraError, ModelError, UserError
+from sentilora.export import export
+from sentilora.inference import Classifier
+from sentilora.labels import SENTIMENT
 from sentilora.reporting.page import report_page
-from sentilora.tables import Columns, LabelledTexts, read_labelled, subset
+from sentilora.reporting.verdict import verdict
+from sentilora.tables import Columns, LabelledTexts, read_labelled, subset, write_labelled
 from sentilora.tables.labelled import labelled
 from sentilora.text import EncodedText
 from test_cli import sentilora_command
@@ -99,6 +106,60 @@ def some_answers(n: int, seed: int = 0) -> Answers:
     return Answers((rng.random(n) < 1 / (1 + np.exp(-margin))).astype(np.int64), 1 / (1 + np.exp(-margin)))
 
 
+def test_an_interval_is_never_a_point(reviews: LabelledTexts) -> None:
+    """All right, all wrong, all called positive: what the other texts would show is not known so well."""
+    labels = reviews.labels[:60]
+    sure = np.where(labels == 1, 0.9, 0.1)
+    for p_positive in (sure, 1 - sure, np.full(60, 0.9)):
+        scores = scores_of(Answers(labels, p_positive))
+        assert tuple(scores) == MEASURES
+        for name in ("accuracy", "f1", "precision", "recall", "mcc", "roc_auc", "pr_auc"):
+            score = scores[name]
+            assert -1 <= score.low <= score.value <= score.high <= 1, name
+            assert score.high - score.low > 0.03, name
+    perfect = scores_of(Answers(labels, sure))
+    assert perfect["accuracy"] == wilson(60, 60)
+    assert perfect["accuracy"].low == pytest.approx(0.9398, abs=1e-4)  # Wilson (1927): n / (n + z^2)
+    assert perfect["mcc"].low < 2 * perfect["accuracy"].low - 1
+    never = scores_of(Answers(labels, np.full(60, 0.1)))["precision"]
+    assert (never.value, never.low, never.high) == (0, 0, 1)
+
+
+def test_wilson_and_the_bootstrap_agree_away_from_the_edges() -> None:
+    answers = some_answers(600)
+    scores, drawn = scores_of(answers), bootstrap(Measurement(answers).weighted, 600)
+    for name in MEASURES:
+        assert scores[name].value == pytest.approx(drawn[name].value), name
+        assert (scores[name].low, scores[name].high) == pytest.approx((drawn[name].low, drawn[name].high), abs=0.01), (
+            name
+        )
+
+
+def evaluation_at(margin: np.ndarray, labels: np.ndarray) -> Evaluation:
+    """Of a model that gives these margins to as many texts."""
+    logits = np.stack([-margin / 2, margin / 2], axis=1).astype(np.float32)
+    texts = [f"text {row}" for row in range(len(labels))]
+    encoded = [EncodedText([1], 10, 0, False)] * len(labels)
+    classifier = Classifier(None, None, SENTIMENT)  # type: ignore[arg-type] # it is asked for probabilities only
+    return evaluation_of(classifier, labelled(texts, labels.tolist(), "a test"), encoded, logits)
+
+
+@pytest.mark.parametrize("n", [60, 200, 2000])
+def test_a_calibrated_model_is_not_condemned_and_an_overconfident_one_is(n: int) -> None:
+    """Of few texts the calibration error is large by chance alone."""
+    rng = np.random.default_rng(n)
+    margin = rng.normal(0, 2, n)
+    labels = (rng.random(n) < 1 / (1 + np.exp(-margin))).astype(np.int64)
+    calibrated, overconfident = evaluation_at(margin, labels), evaluation_at(4 * margin, labels)
+    assert calibrated.scores["ece"].value <= calibrated.ece_if_calibrated
+    said = verdict(calibrated, [])
+    assert "not to be taken at their word" not in said
+    assert ("these texts are too few to vouch" in said) == (n < 2000)
+    assert "it is too sure of itself" in verdict(overconfident, [])
+    if n > 60:
+        assert "it is not sure enough of itself" in verdict(evaluation_at(margin / 4, labels), [])
+
+
 def test_mcnemar_by_hand() -> None:
     """Nine texts only the first answers rightly, two only the second: 2 (1 + 11 + 55) / 2^11."""
     labels = np.ones(20, dtype=np.int64)
@@ -135,6 +196,23 @@ def test_slices_by_length_are_quarters() -> None:
 def test_rare_values_make_one_slice() -> None:
     slices = slices_by("shop", ["a"] * 60 + ["b"] * 37 + ["c", "d", "d"], some_answers(100))
     assert [(part.name, part.metrics.n) for part in slices] == [("a", 60), ("b", 37), ("2 other values", 3)]
+
+
+def test_rows_without_a_group_make_one_slice_and_are_kept_so(tmp_path: Path) -> None:
+    path, kept = tmp_path / "shops.jsonl", tmp_path / "kept.parquet"
+    shops = ["a", "b", None, " "] * 5
+    path.write_text(
+        "".join(
+            json.dumps({"text": f"t{row}", "label": row % 2, "shop": shop}) + "\n" for row, shop in enumerate(shops)
+        )
+    )
+    data = read_labelled(str(path), Columns(group="shop"))
+    assert len(set(data.groups)) == 12  # each of the ten belongs with no other
+    slices = slices_by("shop", data.groups, some_answers(20))
+    assert [(part.name, part.metrics.n) for part in slices] == [("a", 5), ("b", 5), ("(no value)", 10)]
+    write_labelled(data, kept, "shop")
+    again = read_labelled(str(kept), Columns(group="shop"))
+    assert slices_by("shop", again.groups, some_answers(20)) == slices
 
 
 def test_baselines_learn_from_the_bundled_reviews() -> None:
@@ -247,6 +325,75 @@ def test_evaluate_prints_tables_that_fit(run: sentilora.Run, shops_csv: Path, co
     for shown in ("answered from a confidence", "McNemar", "most confident mistakes"):
         assert shown in printed
     assert max(map(len, printed.splitlines()[3:])) <= 80
+
+
+def test_a_runs_own_texts_flatter_it_which_is_said_once(
+    run: sentilora.Run, shops_csv: Path, tmp_path: Path, command: Command
+) -> None:
+    report = tmp_path / "report.html"
+    flattered = "on which its epoch, temperature and threshold were chosen"
+    printed, said = command("evaluate", run.folder, "--json", "--report", report)
+    assert said.count(flattered) == 1
+    assert [flattered in note for note in json.loads(printed)["notes"]].count(True) == 1
+    assert report.read_text("utf-8").count(flattered) == 1
+    printed, said = command("evaluate", run.folder, "--data", shops_csv, "--json", "--report", report)
+    assert flattered not in printed + said + report.read_text("utf-8")
+    assert "are flattered" in (run.folder / "report.html").read_text("utf-8")
+
+
+def test_what_chance_makes_of_the_calibration_error_is_shown(
+    run: sentilora.Run, shops_csv: Path, tmp_path: Path, command: Command
+) -> None:
+    report = tmp_path / "report.html"
+    printed, _ = command("evaluate", run.folder, "--data", shops_csv, "--json", "--report", report)
+    by_chance = json.loads(printed)["ece_if_calibrated"]
+    assert 0 < by_chance < 0.5
+    assert f"a calibrated model would show up to {by_chance:.3f} here" in report.read_text("utf-8")
+    assert f"up to {by_chance:.3f}" in command("evaluate", run.folder, "--data", shops_csv)[0]
+
+
+def test_the_other_model_has_an_adapter_and_labels_of_its_own(
+    run: sentilora.Run,
+    shops_csv: Path,
+    sure_texts: Path,
+    tmp_path: Path,
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = ("evaluate", run.folder, "--data", shops_csv, "--json")
+    stranger = shutil.copytree(run.adapter, tmp_path / "stranger")
+    manifest = json.loads((stranger / "sentilora.json").read_text("utf-8"))
+    (stranger / "sentilora.json").write_text(json.dumps({**manifest, "labels": ["LABEL_0", "LABEL_1"]}), "utf-8")
+    with pytest.raises(ModelError, match="say so with --against-labels negative,positive"):
+        command(*asked, "--against", stranger, "--labels", "negative,positive")
+    printed, _ = command(*asked, "--against", stranger, "--against-labels", "positive,negative")
+    (turned,) = json.loads(printed)["comparisons"]
+    assert turned["scores"]["accuracy"]["value"] == pytest.approx(1 - json.loads(printed)["accuracy"])
+
+    monkeypatch.setattr("sentilora.export.gate.ACCURACY_CHANGED", 0.2)
+    two = export(
+        [run.folder, shutil.copytree(run.adapter, tmp_path / "other")], tmp_path / "two", unlabelled=sure_texts
+    ).folder
+    with pytest.raises(ModelError, match="name one of other, tiny"):
+        command(*asked, "--against", two)
+    (compared,) = json.loads(command(*asked, "--against", two, "--against-adapter", "other")[0])["comparisons"]
+    assert abs(compared["difference"]["value"]) < 0.2
+    with pytest.raises(UserError, match="--against names"):
+        command(*asked, "--against-adapter", "other")
+
+
+def test_a_base_that_moved_is_that_of_both(
+    run: sentilora.Run, tiny_base: Path, shops_csv: Path, tmp_path: Path, command: Command
+) -> None:
+    moved = shutil.copytree(run.adapter, tmp_path / "moved")
+    manifest = json.loads((moved / "sentilora.json").read_text("utf-8"))
+    manifest["base"]["id"] = str(tmp_path / "gone")
+    (moved / "sentilora.json").write_text(json.dumps(manifest), "utf-8")
+    asked = ("evaluate", run.folder, "--data", shops_csv, "--against", moved, "--json")
+    with pytest.raises(HubError, match="gone"):
+        command(*asked)
+    (compared,) = json.loads(command(*asked, "--base", tiny_base)[0])["comparisons"]
+    assert compared["difference"]["value"] == 0
 
 
 def test_precision_makes_predict_say_uncertain(run: sentilora.Run, command: Command) -> None:

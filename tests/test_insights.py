@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 import sentilora
 from sentilora.analysis.dates import choose_period, name_of, next_start, read_date, start_of
 from sentilora.analysis.insights import Insights, insights
-from sentilora.analysis.intervals import wilson
+from sentilora.analysis.intervals import student, wilson
 from sentilora.analysis.shares import Tally, stands_out, trend_of
 from sentilora.analysis.terms import TermCounts, terms_of
 from sentilora.cli.app import cli
@@ -228,6 +228,7 @@ def test_what_does_not_count_is_said(tmp_path: Path) -> None:
     assert "'yesterday'" in said
     assert "--date-format" in said
     assert "1 rows have no text" in said
+    assert "dates: 1 rows have none" in said
 
 
 def test_a_date_format_settles_what_two_readings_leave_open(tmp_path: Path) -> None:
@@ -305,6 +306,30 @@ def test_chance_does_not_stand_out() -> None:
         trends += trend.clear
     assert parts_out <= 25
     assert trends <= 25
+
+
+@pytest.mark.parametrize(("freedom", "quantile"), [(1, 12.7062), (2, 4.3027), (10, 2.2281), (1000, 1.9623)])
+def test_few_days_take_students_quantile(freedom: int, quantile: float) -> None:
+    assert student(freedom) == pytest.approx(quantile, abs=1e-4)
+
+
+@pytest.mark.parametrize("days", [3, 4, 6, 10])
+def test_few_days_whose_texts_go_together_make_no_trend(days: int) -> None:
+    """Each day has a share of its own, drawn around the same: in 1 of 20 such series may a trend be clear."""
+    rng = random.Random(days)
+    clear = 0
+    for _ in range(400):
+        series = {}
+        for day in range(days):
+            share = rng.gauss(0.7, 0.1)
+            positive = sum(rng.random() < share for _ in range(50))
+            series[FIRST + timedelta(days=day)] = Tally(positive=positive, negative=50 - positive)
+        trend = trend_of(series)
+        assert trend is not None
+        clear += trend.clear
+    assert clear <= 40
+    fall = {FIRST + timedelta(days=day): Tally(positive=900 - 200 * day, negative=100 + 200 * day) for day in range(3)}
+    assert trend_of(fall).clear  # type: ignore[union-attr] # few days, and yet no chance
 
 
 class Page(HTMLParser):

@@ -12,7 +12,7 @@ from typing import Any, Optional
 import numpy as np
 
 from sentilora.analysis.duplicates import THRESHOLD, Duplicate, near_duplicates
-from sentilora.analysis.evaluation import evaluate
+from sentilora.analysis.evaluation import ask
 from sentilora.analysis.label_errors import suspects
 from sentilora.analysis.linear import FOLDS, folds_of, held_out_probabilities
 from sentilora.analysis.shift import Shift, shift
@@ -105,7 +105,10 @@ class Audit:
         }
 
     def write(self, folder: Path) -> None:
-        """Write `label_errors.csv`, `duplicates.csv`, `shortcuts.csv` and `summary.json`, each whole, into a folder.
+        """Write each kind of finding as a CSV file, and `summary.json`, each whole, into a folder.
+
+        `label_errors.csv`, `duplicates.csv`, `shortcuts.csv`, `balance.csv` and `shift.csv`: what was not found, or not
+        asked for, is a file with a header only, so that none is left of an earlier audit.
 
         Raises:
             OutputError: The folder cannot be made or written.
@@ -117,6 +120,8 @@ class Audit:
         write_file(folder / "label_errors.csv", _csv(LabelError, self.label_errors))
         write_file(folder / "duplicates.csv", _csv(Repetition, self.duplicates))
         write_file(folder / "shortcuts.csv", _csv(Shortcut, self.shortcuts))
+        write_file(folder / "balance.csv", _csv(Balance, [self.balance]))
+        write_file(folder / "shift.csv", _csv(Shift, [] if self.shift is None else [self.shift]))
         write_json(folder / "summary.json", self.summary())
 
 
@@ -164,8 +169,7 @@ def _label_errors(data: LabelledTexts, classifier: Optional[Classifier], seed: i
         kept_together = "equal texts" if data.groups is None else "equal texts and groups"
         notes.say(f"label errors: judged by TF-IDF with logistic regression, {FOLDS}-fold, {kept_together} in one fold")
     else:
-        logits = evaluate(classifier, data).logits
-        positive = classifier.probabilities(logits)[:, classifier.labels.positive]
+        positive = ask(classifier, data)[2].p_positive
         notes.say("label errors: judged by the model named; where it was trained on these texts, it may repeat errors")
     probabilities = np.stack([1 - positive, positive], axis=1)
     agreement = float((probabilities.argmax(axis=1) == data.labels).mean())

@@ -17,6 +17,8 @@ COOLEST, HOTTEST = 0.5, 10.0
 _POINTS = 100
 _TOLERANCE = 1e-7
 _STEPS = 100
+_DRAWS = 1000
+_DRAWN_AT_ONCE = 500_000
 _MEASURED = ("ece", "brier", "log_loss")
 
 
@@ -141,3 +143,24 @@ def reliability(answers: Answers) -> tuple[ReliabilityBin, ...]:
         )
         for number in range(int(bin_of.max()) + 1)
     )
+
+
+def ece_if_calibrated(answers: Answers, seed: int = 0) -> float:
+    """How large a calibration error of these texts may be by chance alone: in 95 of 100 draws at most this, in [0, 1].
+
+    A calibrated model has one too, for its answers in a bin are right more or less often than its confidences say. So
+    labels are drawn from the model's own probabilities, a thousand times (consistency resampling: Broecker and Smith,
+    "Increasing the Reliability of Reliability Diagrams", 2007).
+    """
+    rng = np.random.default_rng(seed)
+    n = len(answers)
+    confidence = np.sort(answers.confidence)
+    bin_of = equal_mass_bins(confidence, min(BINS, n))
+    starts = np.searchsorted(bin_of, np.arange(bin_of[-1] + 1))
+    promised = np.add.reduceat(confidence, starts)
+    at_once = max(1, _DRAWN_AT_ONCE // n)
+    drawn = []
+    for count in [at_once] * (_DRAWS // at_once) + [_DRAWS % at_once]:
+        right = rng.random((count, n), dtype=np.float32) < confidence.astype(np.float32)
+        drawn.append(np.abs(np.add.reduceat(right, starts, axis=1, dtype=np.int32) - promised).sum(axis=1) / n)
+    return float(np.quantile(np.concatenate(drawn), 0.95))

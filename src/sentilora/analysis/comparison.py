@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from sentilora.analysis.intervals import bootstrap
-from sentilora.analysis.metrics import Answers, Measurement
+from sentilora.analysis.metrics import Answers
+from sentilora.analysis.scores import scores_of
 from sentilora.artifacts import Interval
 
 
@@ -55,8 +56,7 @@ class Comparison:
         gained = measured.right.astype(np.float64) - other.right
         n = len(measured)
         difference = bootstrap(lambda weights: {"difference": weights @ gained / n}, n)["difference"]
-        scores = bootstrap(Measurement(other).weighted, n)
-        return cls(name, scores, difference, McNemar.of(measured, other))
+        return cls(name, scores_of(other), difference, McNemar.of(measured, other))
 
 
 def _two_sided(first: int, second: int) -> float:

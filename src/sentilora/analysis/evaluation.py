@@ -8,8 +8,9 @@ from typing import Optional
 
 import numpy as np
 
-from sentilora.analysis.intervals import bootstrap
-from sentilora.analysis.metrics import Answers, ClassificationMetrics, Measurement
+from sentilora.analysis.calibration import ece_if_calibrated
+from sentilora.analysis.metrics import Answers, ClassificationMetrics
+from sentilora.analysis.scores import scores_of
 from sentilora.analysis.slices import Slice, slices_by, slices_by_length, slices_by_truncation
 from sentilora.artifacts import AbstentionPoint, Interval
 from sentilora.errors import ModelError
@@ -74,7 +75,8 @@ class Evaluation:
         encoding: What truncation and the vocabulary cost.
         logits: float32 [n, 2], in the order of the texts.
         answers: Its probabilities beside the labels.
-        scores: Every one of `MEASURES` by name, with its bootstrap interval.
+        scores: Every one of `MEASURES` by name, with its interval.
+        ece_if_calibrated: What chance alone makes of a calibrated model's ECE on these texts, in 95 of 100 at most.
         slices: By length, by whether they were read whole, and by the column that was asked for.
         mistakes: The most confident ones, the worst first.
         abstaining: What came of answering only from a confidence on; None where every text was answered.
@@ -85,9 +87,16 @@ class Evaluation:
     logits: Logits
     answers: Answers
     scores: dict[str, Interval]
+    ece_if_calibrated: float
     slices: tuple[Slice, ...]
     mistakes: tuple[Mistake, ...]
     abstaining: Optional[Abstaining]
+
+
+OF_THE_VALIDATION = (
+    "these are the run's validation texts, on which its epoch, temperature and threshold were chosen: its scores are "
+    "flattered; name texts of your own with --data"
+)
 
 
 def evaluate(classifier: Classifier, data: LabelledTexts, by: str = "group") -> Evaluation:
@@ -116,7 +125,8 @@ def evaluation_of(
         encoding=EncodingSummary.of(encoded),
         logits=logits,
         answers=answers,
-        scores=bootstrap(Measurement(answers).weighted, len(data)),
+        scores=scores_of(answers),
+        ece_if_calibrated=ece_if_calibrated(answers),
         slices=(
             *slices_by_length(encoded, answers),
             *slices_by_truncation(encoded, answers),
@@ -133,15 +143,28 @@ def ask(classifier: Classifier, data: LabelledTexts) -> tuple[list[EncodedText],
     Raises:
         ModelError: The classifier's labels are not negative and positive.
     """
-    if classifier.labels.positive is None or len(classifier.labels) != 2:
-        raise ModelError(
-            f"this classifier's labels are {', '.join(classifier.labels.names)}, not negative and positive: "
-            "if they mean that, say so with --labels negative,positive"
-        )
+    require_sentiment(classifier)
     encoded = classifier.encoder.encode(data.texts)
     with Progress("evaluating", len(encoded)) as progress:
         logits = classifier.predictor.logits([text.ids for text in encoded], progress.advance)
     return encoded, logits, _answers(classifier, data, logits)
+
+
+def require_sentiment(classifier: Classifier, flag: str = "--labels") -> None:
+    """Refuse a classifier whose answers cannot be held against labels.
+
+    Args:
+        classifier: Any.
+        flag: Which names its labels.
+
+    Raises:
+        ModelError: Its labels are not negative and positive.
+    """
+    if classifier.labels.positive is None or len(classifier.labels) != 2:
+        raise ModelError(
+            f"this classifier's labels are {', '.join(classifier.labels.names)}, not negative and positive: "
+            f"if they mean that, say so with {flag} negative,positive"
+        )
 
 
 def _answers(classifier: Classifier, data: LabelledTexts, logits: Logits) -> Answers:

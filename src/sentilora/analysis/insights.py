@@ -29,6 +29,7 @@ _SHOWN_VALUES = 100
 _NO_VALUE, _OTHERS = "(no value)", "(other values)"
 _SENTIMENTS = (*SENTIMENT.names, UNCERTAIN)
 _SAY_FORMAT = "say how dates are written with --date-format, such as %d/%m/%Y"
+_NO_DATE = "they have no date"
 _TWO_WAYS = "their date may be read in two ways"
 
 
@@ -247,7 +248,7 @@ class _Count:
 
     def _day(self, written: Optional[str]) -> Optional[date]:
         if written is None or not written.strip():
-            self._undated["they have no date"] += 1
+            self._undated[_NO_DATE] += 1
             return None
         day = read_date(written, self._date_format)
         if day is None:
@@ -276,8 +277,10 @@ class _Count:
         else:
             notes.say(f"dates: from column {' and '.join(map(repr, self._date_columns))}")
         if self._odd_date:
-            odd = sum(count for reason, count in self._undated.items() if reason != "they have no date")
+            odd = sum(count for reason, count in self._undated.items() if reason != _NO_DATE)
             notes.say(f"dates: {odd:,} are not read, such as '{self._odd_date}': {_SAY_FORMAT}")
+        if self._date_columns and self._undated[_NO_DATE]:
+            notes.say(f"dates: {self._undated[_NO_DATE]:,} rows have none: they count, but not over time")
         for name, tallies in self._values.items():
             if _OTHERS in tallies:
                 notes.say(f"{name}: more than {_MOST_VALUES:,} values; the later ones count as one")

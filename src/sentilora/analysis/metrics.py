@@ -156,8 +156,8 @@ class Measurement:
         self._summands[np.arange(self.n), 6 + equal_mass_bins(confidence, bins)] = right - confidence
         self._by_score = np.argsort(-p, kind="stable")
         self._positive = labels[self._by_score].astype(np.float64)
-        # Texts of equal score stand or fall together: where each score's last text is, from the highest score on.
-        self._ends = np.append(np.flatnonzero(np.diff(p[self._by_score])), self.n - 1)
+        # Texts of equal score stand or fall together: where each score's first text is, from the highest score on.
+        self._starts = np.append(0, np.flatnonzero(np.diff(p[self._by_score])) + 1)
 
     def scores(self) -> dict[str, float]:
         """The measures of the answers as they are."""
@@ -191,18 +191,20 @@ class Measurement:
 
     def _areas(self, weights: Floats) -> tuple[Floats, Floats]:
         """Areas under the ROC curve (trapezoids) and the precision-recall curve (average precision)."""
-        ordered = weights[:, self._by_score]
-        true_positives = np.cumsum(ordered * self._positive, axis=1)[:, self._ends]
-        called = np.cumsum(ordered, axis=1)[:, self._ends]
-        false_positives = called - true_positives
-        positives, negatives = true_positives[:, -1:], false_positives[:, -1:]
-        more_true = np.diff(true_positives, axis=1, prepend=0.0)
-        more_false = np.diff(false_positives, axis=1, prepend=0.0)
-        both = positives * negatives
+        called = np.take(weights, self._by_score, axis=1)
+        more_true = called * self._positive
+        more_false = called - more_true
+        if len(self._starts) < self.n:
+            more_true, more_false = (np.add.reduceat(more, self._starts, axis=1) for more in (more_true, more_false))
+            called = more_true + more_false
+        true_positives, called = np.cumsum(more_true, axis=1), np.cumsum(called, axis=1)
+        positives = true_positives[:, -1]
+        both = positives * (called[:, -1] - positives)
+        above = np.einsum("rt,rt->r", more_false, true_positives) - np.einsum("rt,rt->r", more_false, more_true) / 2
+        precise = np.einsum("rt,rt->r", more_true, _ratios(true_positives, called))
         with np.errstate(invalid="ignore", divide="ignore"):
-            roc = (more_false * (true_positives - more_true / 2)).sum(axis=1) / both[:, 0]
-            pr = (more_true * _ratios(true_positives, called)).sum(axis=1) / positives[:, 0]
-        return np.where(both[:, 0] > 0, roc, np.nan), np.where(positives[:, 0] > 0, pr, np.nan)
+            roc, pr = above / both, precise / positives
+        return np.where(both > 0, roc, np.nan), np.where(positives > 0, pr, np.nan)
 
 
 def equal_mass_bins(values: Floats, bins: int) -> Integers:

@@ -11,10 +11,9 @@ from typing import Optional
 
 import numpy as np
 
-from sentilora.analysis.intervals import wilson
+from sentilora.analysis.intervals import student, wilson
 from sentilora.artifacts import Interval
 
-_Z = NormalDist().inv_cdf(0.975)
 _FEWEST_DAYS = 3
 
 
@@ -134,7 +133,8 @@ def trend_of(days: Mapping[date, Tally]) -> Optional[Trend]:
     """The line, by least squares over the texts; None for fewer than three days with texts that count.
 
     The interval takes the larger of two errors: that of independent texts, and that of days whose texts go together
-    (clustered, Liang and Zeger 1986), as they do where something happened.
+    (clustered, Liang and Zeger 1986), as they do where something happened. Few days tell little of either: the days'
+    error is scaled by days / (days - 2), and the interval is Student's.
     """
     counted = {day: tally for day, tally in days.items() if tally.negative + tally.positive}
     if len(counted) < _FEWEST_DAYS:
@@ -147,7 +147,9 @@ def trend_of(days: Mapping[date, Tally]) -> Optional[Trend]:
     mean = positive.sum() / n.sum()
     slope = (at * (positive - n * mean)).sum() / spread
     independent = math.sqrt(mean * (1 - mean) / spread)
-    clustered = math.sqrt(((at * (positive - n * (mean + slope * at))) ** 2).sum()) / spread
+    freedom = len(counted) - 2
+    squares = ((at * (positive - n * (mean + slope * at))) ** 2).sum()
+    clustered = math.sqrt(squares * len(counted) / freedom) / spread
     length = at.max() - at.min()
-    change, off = float(slope * length), float(_Z * max(independent, clustered) * length)
+    change, off = float(slope * length), float(student(freedom) * max(independent, clustered) * length)
     return Trend(min(counted), max(counted), Interval(change, change - off, change + off))

@@ -11,10 +11,12 @@ import numpy as np
 from sentilora.analysis.intervals import wilson
 from sentilora.analysis.metrics import Answers, ClassificationMetrics
 from sentilora.artifacts import Interval
+from sentilora.tables.labelled import NoGroup
 from sentilora.text import EncodedText
 
 _MOST = 20
 _FEWEST_TEXTS = 5
+_NO_VALUE = "(no value)"
 
 
 @dataclass(frozen=True)
@@ -41,9 +43,10 @@ def slices_by(by: str, keys: Sequence[str], answers: Answers) -> tuple[Slice, ..
 
     Args:
         by: What the keys are.
-        keys: n, one a text.
+        keys: n, one a text; those that are `NoGroup` make one slice.
         answers: To the same n texts.
     """
+    keys = [_NO_VALUE if isinstance(key, NoGroup) else key for key in keys]
     counts = Counter(keys)
     kept = {key for key, count in counts.most_common(_MOST) if count >= _FEWEST_TEXTS}
     others = f"{len(counts) - len(kept)} other values"

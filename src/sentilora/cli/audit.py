@@ -52,7 +52,7 @@ _NEW = "other texts, labelled or not: a file of rows, or named as for train"
     "-o",
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Write label_errors.csv, duplicates.csv, shortcuts.csv and summary.json into this folder.",
+    help="Write a CSV file a kind of finding, such as label_errors.csv, and summary.json into this folder.",
 )
 def audit(  # noqa: PLR0913, PLR0917 - an argument a flag
     data: str,

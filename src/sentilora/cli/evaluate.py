@@ -15,7 +15,7 @@ import numpy as np
 from sentilora.analysis import Comparison, Evaluation
 from sentilora.analysis import evaluate as run_evaluation
 from sentilora.analysis.baseline import baselines, unmeasured
-from sentilora.analysis.evaluation import ask
+from sentilora.analysis.evaluation import OF_THE_VALIDATION, ask, require_sentiment
 from sentilora.analysis.linear import require_scikit_learn
 from sentilora.artifacts import kept_validation, open_model, write_file
 from sentilora.cli.options import (
@@ -24,11 +24,12 @@ from sentilora.cli.options import (
     column_options,
     device_option,
     labels_option,
+    parse_names,
     precision_option,
 )
 from sentilora.cli.render import comparisons_table, console, evaluation_tables, mistakes_table, slices_table
 from sentilora.config import DeviceChoice
-from sentilora.errors import DataError
+from sentilora.errors import DataError, UserError
 from sentilora.inference import Classifier
 from sentilora.inference.predictor import Logits
 from sentilora.reporting import require_reporting
@@ -45,7 +46,14 @@ from sentilora.tables import Columns, LabelledTexts, read_labelled
 @adapter_option
 @column_options
 @click.option("--by", metavar="COLUMN", help="Also measure the texts of each value of this column of the data.")
-@click.option("--against", metavar="PATH", type=click.Path(path_type=Path), help="Compare with another model.")
+@click.option("--against", metavar="OTHER", type=click.Path(path_type=Path), help="Compare with another model.")
+@click.option("--against-adapter", metavar="NAME", help="Which adapter of OTHER, if that is a bundle with several.")
+@click.option(
+    "--against-labels",
+    metavar="NAME,NAME",
+    callback=parse_names,
+    help="Names of OTHER's labels, where it names none or others.",
+)
 @click.option(
     "--baseline",
     metavar="DATA",
@@ -65,6 +73,8 @@ def evaluate(  # noqa: PLR0913, PLR0917 - an argument a flag
     columns: Columns,
     by: Optional[str],
     against: Optional[Path],
+    against_adapter: Optional[str],
+    against_labels: Optional[list[str]],
     baseline: Optional[str],
     precision: Optional[float],
     report: Optional[Path],
@@ -76,8 +86,10 @@ def evaluate(  # noqa: PLR0913, PLR0917 - an argument a flag
 ) -> None:
     """Measure the run, adapter or merged model in PATH on labelled texts.
 
-    Every score comes with the interval that holds it in 95 of 100 such samples of texts. The columns that are named
-    are those of --data and of --baseline.
+    Every score comes with the interval that holds it in 95 of 100 such samples of texts. Without --data the texts are
+    those on which a run chose its epoch, temperature and threshold, which flatters it. The columns that are named are
+    those of --data and of --baseline; --adapter, --labels and --precision are PATH's, and --base also OTHER's, unless
+    that records another.
 
     \b
     sentilora evaluate runs/mine
@@ -88,10 +100,19 @@ def evaluate(  # noqa: PLR0913, PLR0917 - an argument a flag
         require_reporting()
     if baseline is not None:
         require_scikit_learn()
+    if against is None and (against_adapter or against_labels):
+        raise UserError("--against-adapter and --against-labels are of the model that --against names: give it too")
     table = _measured(path, data, replace(columns, group=by))
     training = None if baseline is None else unmeasured(read_labelled(baseline, columns), table)
     classifier = Classifier.load(path, adapter=adapter, base=base, device=device, labels=labels, precision=precision)
-    other = None if against is None else Classifier.load(against, device=device, labels=labels)
+    require_sentiment(classifier)
+    if data is None:
+        classifier.notes.say(OF_THE_VALIDATION)
+    other = None
+    if against is not None:
+        other_base = base if base is not None and _share_a_base(path, against) else None
+        other = Classifier.load(against, adapter=against_adapter, base=other_base, device=device, labels=against_labels)
+        require_sentiment(other, "--against-labels")
     evaluation = run_evaluation(classifier, table, by or "group")
     comparisons = []
     if other is not None:
@@ -104,7 +125,8 @@ def evaluate(  # noqa: PLR0913, PLR0917 - an argument a flag
     if report is not None:
         from sentilora.reporting.page import report_page  # noqa: PLC0415 - needs the extra `report`
 
-        write_file(report, report_page(str(path), table, evaluation, comparisons).encode())
+        notes = [OF_THE_VALIDATION] if data is None else []
+        write_file(report, report_page(str(path), table, evaluation, comparisons, notes=notes).encode())
     if as_json:
         click.echo(json.dumps(_as_object(evaluation, comparisons, table, classifier), ensure_ascii=False))
     else:
@@ -121,6 +143,12 @@ def _measured(path: Path, data: Optional[str], columns: Columns) -> LabelledText
         open_model(path)  # a folder that is not there, or no model, is the better thing to say
         raise DataError(f"{path} keeps no validation texts: name labelled texts with --data")
     return read_labelled(kept, Columns(group=columns.group))
+
+
+def _share_a_base(path: Path, other: Path) -> bool:
+    """Whether nothing that is recorded speaks against it."""
+    ours, theirs = (open_model(each).manifest for each in (path, other))
+    return ours is None or theirs is None or ours.base.sha256 == theirs.base.sha256
 
 
 def _print_tables(evaluation: Evaluation, comparisons: Sequence[Comparison], table: LabelledTexts) -> None:
@@ -145,6 +173,7 @@ def _as_object(
         "n": evaluation.metrics.n,
         **{name: interval.value for name, interval in evaluation.scores.items()},
         "intervals": {name: [interval.low, interval.high] for name, interval in evaluation.scores.items()},
+        "ece_if_calibrated": evaluation.ece_if_calibrated,
         "confusion": vars(evaluation.metrics),
         "abstaining": None
         if abstaining is None

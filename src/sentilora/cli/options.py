@@ -16,6 +16,12 @@ from sentilora.tables import Columns
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+
+def parse_names(_context: click.Context, _option: click.Parameter, value: Optional[str]) -> Optional[list[str]]:
+    """Read `NAME,NAME`."""
+    return None if value is None else value.split(",")
+
+
 device_option = click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda", "mps"]),
@@ -31,7 +37,7 @@ base_option = click.option(
 labels_option = click.option(
     "--labels",
     metavar="NAME,NAME",
-    callback=lambda _context, _option, value: value and value.split(","),
+    callback=parse_names,
     help="Names of the model's labels in their order, where it names none or others.",
 )
 precision_option = click.option(

@@ -57,6 +57,8 @@ def evaluation_tables(evaluation: Evaluation) -> Group:
     scores = _table("measure", "value", "95% interval")
     for name, interval in evaluation.scores.items():
         scores.add_row(measure_name(name), f"{interval.value:.3f}", f"{interval.low:.3f} to {interval.high:.3f}")
+        if name == "ece":
+            scores.add_row("ECE if calibrated", "", f"up to {evaluation.ece_if_calibrated:.3f}")
     scores.add_row("texts", f"{evaluation.metrics.n:,}")
     return Group(scores, _confusion_table(evaluation.metrics))
 

@@ -8,13 +8,20 @@ from typing import Literal, Optional
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from sentilora.analysis.intervals import wilson
 from sentilora.analysis.metrics import measure_name
-from sentilora.artifacts import BaseReference, Manifest, Training
+from sentilora.artifacts import BaseReference, Interval, Manifest
 from sentilora.labels import Labels
 
 # As the Hub's `evaluate` metrics are called, where they are not called as ours.
 _METRICS = {"mcc": "matthews_correlation", "pr_auc": "average_precision", "brier": "brier_score"}
 _EMBEDDED = "sentence-transformers/all-MiniLM-L6-v2"
+_LICENCES = {
+    _EMBEDDED: "Apache-2.0",
+    "distilbert-base-uncased": "Apache-2.0",
+    "distilbert-base-cased": "Apache-2.0",
+    "distilbert-base-multilingual-cased": "Apache-2.0",
+}
 _HUB_ID = re.compile(r"([\w.-]+/)?[\w.-]+")
 _DATASET = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(/[\w.-]+)?(:[\w.-]+)?")
 _TABLE_ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet", ".xlsx", ".gz", ".zst", ".bz2", ".zip")
@@ -35,7 +42,7 @@ def front_matter(
     """
     described = {"": manifest} if adapters is None else adapters
     trainings = {name: one.training for name, one in described.items() if one.training is not None}
-    results = [result for name, training in trainings.items() for result in _results(name, training)]
+    results = [result for name, one in described.items() for result in _results(name, one)]
     datasets = {found for training in trainings.values() if (found := hub_dataset(training.data)) is not None}
     languages = {"en" for training in trainings.values() if training.data in ENGLISH}
     sentiment = all(Labels(one.labels).positive is not None for one in described.values())
@@ -47,6 +54,7 @@ def front_matter(
         eval_results=results or None,
         language=sorted(languages) if len(languages) == 1 and len(trainings) == len(described) else None,
         library_name=library,
+        license=(licence_of(manifest.base) or "unknown").lower(),
         model_name=", ".join(training.name for training in trainings.values()) or None if results else None,
         pipeline_tag="text-classification",
         tags=["text-classification", *(["sentiment-analysis"] if sentiment else []), "lora", "sentilora"],
@@ -68,6 +76,12 @@ def base_on_hub(base: BaseReference) -> Optional[str]:
     return base.id if base.revision is not None and _HUB_ID.fullmatch(base.id) else None
 
 
+def licence_of(base: BaseReference) -> Optional[str]:
+    """The base's licence, where we know it."""
+    published = base_on_hub(base)
+    return None if published is None else _LICENCES.get(published.replace("distilbert/", ""))
+
+
 def hub_dataset(data: Optional[str]) -> Optional[str]:
     """The data set on the Hub that a training's data are; None for a file, or what came from Python."""
     if data is None:
@@ -78,19 +92,35 @@ def hub_dataset(data: Optional[str]) -> Optional[str]:
     return None if named is None or data.endswith(_TABLE_ENDINGS) else named["repository"]
 
 
-def _results(adapter: str, training: Training) -> Iterator[EvalResult]:
-    """One result a measure; the interval is in its name, which the Hub shows, and in its arguments."""
-    dataset = hub_dataset(training.data)
-    name = f"validation texts of {adapter or training.name}"
+def _results(adapter: str, manifest: Manifest) -> Iterator[EvalResult]:
+    """One result a measure; the interval is in its name, which the Hub shows, and in its arguments.
+
+    A bundle's own accuracy stands before what was measured in fp32 on the model that it was made of.
+    """
+    training, gate = manifest.training, manifest.gate
+    if training is None:
+        return
+    if "accuracy" in gate:
+        n = int(gate["validation"])
+        own = wilson(gate["accuracy"] * n, n)
+        name = f"accuracy of this bundle, in {manifest.quantisation}"
+        yield _result("accuracy", name, own, "private", "labelled texts of the export", adapter)
+    in_fp32 = " in fp32, before quantisation" if gate else ""
     for measure, score in training.scores.items():
-        yield EvalResult(
-            task_type="text-classification",
-            task_name="Text Classification",
-            dataset_type=dataset or "private",
-            dataset_name=name,
-            dataset_config=adapter or None,  # keeps the results of several adapters apart
-            metric_type=_METRICS.get(measure, measure),
-            metric_value=round(score.value, 4),
-            metric_name=f"{measure_name(measure)} (95% interval {score.low:.3f} to {score.high:.3f})",
-            metric_args={"low": round(score.low, 4), "high": round(score.high, 4)},
-        )
+        name = f"{measure_name(measure)}{in_fp32}"
+        texts = f"validation texts of {adapter or training.name}"
+        yield _result(measure, name, score, hub_dataset(training.data) or "private", texts, adapter)
+
+
+def _result(measure: str, name: str, score: Interval, dataset: str, texts: str, adapter: str) -> EvalResult:
+    return EvalResult(
+        task_type="text-classification",
+        task_name="Text Classification",
+        dataset_type=dataset,
+        dataset_name=texts,
+        dataset_config=adapter or None,  # keeps the results of several adapters apart
+        metric_type=_METRICS.get(measure, measure),
+        metric_value=round(score.value, 4),
+        metric_name=f"{name} (95% interval {score.low:.3f} to {score.high:.3f})",
+        metric_args={"low": round(score.low, 4), "high": round(score.high, 4)},
+    )

@@ -10,16 +10,10 @@ import yaml
 from sentilora.analysis.metrics import measure_name
 from sentilora.artifacts import AbstentionPoint, BaseReference, Manifest, Training
 from sentilora.labels import Labels
-from sentilora.reporting.card_data import ENGLISH, base_on_hub
+from sentilora.reporting.card_data import ENGLISH, base_on_hub, licence_of
 
 PRECISIONS = (0.9, 0.95, 0.99)  # worth a line each, where one can be had
 _CUT = {"head": "its beginning is read", "tail": "its end is read", "head+tail": "its beginning and its end are read"}
-_LICENCES = {
-    "sentence-transformers/all-MiniLM-L6-v2": "Apache-2.0",
-    "distilbert-base-uncased": "Apache-2.0",
-    "distilbert-base-cased": "Apache-2.0",
-    "distilbert-base-multilingual-cased": "Apache-2.0",
-}
 _PLAIN_ONNX = """import numpy, onnxruntime, tokenizers
 
 tokenizer = tokenizers.Tokenizer.from_file("tokenizer.json")
@@ -107,7 +101,7 @@ def scores(training: Training) -> str:
     ]
     return "\n".join(
         [
-            "On the validation texts, with 95% intervals (bootstrap, 1,000 resamples):",
+            "On the validation texts, with 95% intervals (Wilson's of shares and F1; else bootstrap, 1,000 resamples):",
             "",
             "| measure | value | 95% interval |",
             "|---|---:|---:|",
@@ -158,20 +152,38 @@ def abstaining(points: Sequence[AbstentionPoint]) -> str:
 
 
 def gate(manifest: Manifest) -> str:
-    """How far the quantised answers are from the model's."""
-    measured = manifest.gate
-    line = f"the fp32 graph's logits equal PyTorch's to {measured['fp32_difference']:.1g}"
-    if "accuracy" in measured:
-        line += (
-            f"; in {manifest.quantisation} the accuracy on {measured['validation']:,.0f} texts is "
-            f"{measured['accuracy']:.4f} (fp32 {measured['accuracy_fp32']:.4f})"
-        )
-    return f"{line}; {measured['changed']:.2%} of {measured['unlabelled']:,.0f} other texts change their label."
+    """How far the fp32 graph is from the model, and the quantised answers from its."""
+    return f"the fp32 graph's logits equal PyTorch's to {manifest.gate['fp32_difference']:.1g}. {_quantised(manifest)}"
+
+
+def measured(manifest: Manifest) -> str:
+    """What was measured on the bundle itself, and that all else was not."""
+    return (
+        f"Measured on this bundle: {_quantised(manifest)} All other figures here were measured in fp32, on the model "
+        "that the bundle was made of."
+    )
+
+
+def _quantised(manifest: Manifest) -> str:
+    found = manifest.gate
+    changed = f"{found['changed']:.2%} of {found['unlabelled']:,.0f} other texts change their label."
+    if "accuracy" not in found:
+        return f"in {manifest.quantisation} {changed}"
+    return (
+        f"in {manifest.quantisation} the accuracy on {found['validation']:,.0f} texts is {found['accuracy']:.4f} (fp32 "
+        f"{found['accuracy_fp32']:.4f}); {changed}"
+    )
 
 
 def licence(base: BaseReference) -> str:
     """What is known of the base's licence."""
-    published = base_on_hub(base)
-    known = None if published is None else _LICENCES.get(published.replace("distilbert/", ""))
-    of_base = "The base's licence is not recorded here" if known is None else f"The base is under {known}"
-    return f"{of_base}; the licence of what was trained is its author's to choose, and of the data their owners'."
+    known = licence_of(base)
+    if known is None:
+        return (
+            "The base's licence is not recorded here; that of what was trained is its author's to choose, and to write "
+            "as `license` into this card's front matter. The data are their owners'."
+        )
+    return (
+        f"The base is under {known}, and this card's front matter says the same of the whole: the author of what was "
+        "trained may write another `license` there. The data are their owners'."
+    )

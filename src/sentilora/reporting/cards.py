@@ -11,11 +11,12 @@ from sentilora.artifacts import AbstentionPoint, Manifest, Training
 from sentilora.labels import Labels
 from sentilora.reporting import card_parts as parts
 from sentilora.reporting.card_data import front_matter
+from sentilora.reporting.places import short, without_places
 
 
 @dataclass(frozen=True)
 class Making:
-    """What to type to make a folder of another one.
+    """What to type to make a folder of another one; of absolute paths only the last part, for a card is for others.
 
     Attributes:
         command: In a shell.
@@ -28,7 +29,8 @@ class Making:
     @classmethod
     def of(cls, verb: str, inputs: Sequence[str], output: str, **options: Optional[str]) -> Making:
         """`sentilora merge` of one folder or `sentilora export` of some; options that are None were not given."""
-        given = {name: value for name, value in options.items() if value is not None}
+        inputs, output = [short(each) for each in inputs], short(output)
+        given = {name: short(value) for name, value in options.items() if value is not None}
         flags = [part for name, value in given.items() for part in (f"--{name}", value)]
         function = {"merge": "sentilora.merge", "export": "sentilora.export.export"}[verb]
         source = inputs[0] if verb == "merge" else list(inputs)
@@ -41,6 +43,7 @@ class Making:
 
 def adapter_card(manifest: Manifest) -> str:
     """Of an adapter."""
+    manifest = without_places(manifest)
     kind = f"A LoRA adapter and a classification head for the base {parts.base_in_words(manifest.base)}"
     use = (
         parts.block(
@@ -63,6 +66,7 @@ def merged_card(manifest: Manifest, making: Making, parity: str) -> str:
         making: Of an adapter.
         parity: How far it answers from that adapter, in one line.
     """
+    manifest = without_places(manifest)
     kind = f"A standalone DistilBERT classifier: an adapter folded into the base {parts.base_in_words(manifest.base)}"
     use = parts.block(
         "python",
@@ -75,6 +79,7 @@ def merged_card(manifest: Manifest, making: Making, parity: str) -> str:
 
 def bundle_card(manifest: Manifest, making: Making) -> str:
     """Of a bundle with one classifier."""
+    manifest = without_places(manifest)
     kind = (
         f"A text classifier as an ONNX graph, computing in {manifest.quantisation}; it needs no PyTorch. "
         f"Base: {parts.base_in_words(manifest.base)}"
@@ -90,6 +95,7 @@ Or with sentilora: `Classifier.load("path/of/this/folder")("A gorgeous, moving f
 
 def adapters_card(manifest: Manifest, adapters: Mapping[str, Manifest], making: Making) -> str:
     """Of a bundle with several adapters, by name, over one base."""
+    manifest, adapters = without_places(manifest), {name: without_places(one) for name, one in adapters.items()}
     first, listed = next(iter(adapters)), ", ".join(f"`{name}`" for name in adapters)
     sections = [
         front_matter(manifest, "onnx", "quantized", adapters),
@@ -144,6 +150,7 @@ def _about(manifest: Manifest) -> list[str]:
         "## Recipe",
         parts.recipe(training),
         "## How good it is",
+        *([parts.measured(manifest)] if manifest.gate else []),
         parts.scores(training),
         "## Calibration",
         parts.calibration(manifest, training),

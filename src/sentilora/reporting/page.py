@@ -42,6 +42,7 @@ def report_page(
     evaluation: Evaluation,
     comparisons: Sequence[Comparison] = (),
     curve: Optional[TrainingCurve] = None,
+    notes: Sequence[str] = (),
 ) -> str:
     """The whole page.
 
@@ -50,7 +51,8 @@ def report_page(
         data: The texts that it was measured on.
         evaluation: What came of it.
         comparisons: With other models on the same texts.
-        curve: How the model was trained, where that is to be shown.
+        curve: How the model was trained, where that is to be shown: the texts are then those that it was validated on.
+        notes: What the reader must know of the scores.
     """
     answers, abstaining = evaluation.answers, evaluation.abstaining
     return render(
@@ -61,6 +63,7 @@ def report_page(
         verdict=verdict(evaluation, comparisons),
         evaluation=evaluation,
         comparisons=comparisons,
+        notes=notes,
         measure_name=measure_name,
         meanings=_MEANINGS,
         labels=SENTIMENT.names,

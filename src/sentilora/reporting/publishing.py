@@ -24,6 +24,7 @@ from sentilora.artifacts import (
 )
 from sentilora.errors import HubError, ModelError
 from sentilora.notes import Notes
+from sentilora.reporting.places import folders_of
 
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -123,8 +124,10 @@ def _sealed(manifest: Manifest) -> list[str]:
 
 
 def _warn_of_places(folder: ModelFolder, notes: Notes) -> None:
-    """Say where a published adapter names a folder of this machine as its base."""
+    """Say where what is published names folders of this machine, and which of them is an adapter's base."""
     base = None if folder.manifest is None else folder.manifest.base
+    if folder.manifest is not None and (folders := folders_of(folder.manifest)):
+        notes.say(f"{MANIFEST} tells of the folder {folders[0]} of this machine, which {README} does not")
     if folder.kind != "adapter" or base is None or base.revision is not None:
         return
     if base.id != "embedded":

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from sentilora.analysis import Comparison, Evaluation
 
-_TRUSTWORTHY, _ROUGH = 0.02, 0.05  # calibration error, at least
+_TRUSTWORTHY, _ROUGH = 0.02, 0.05  # calibration error, at most
 _CHANCE = 0.05  # the p-value from which on a difference may be chance
 _FEWEST = 30  # texts of a slice that is worth a word
 
@@ -47,15 +47,20 @@ def _p(value: float) -> str:
 
 
 def _how_honest(evaluation: Evaluation) -> str:
-    error = evaluation.scores["ece"]
-    confidence = float(evaluation.answers.confidence.mean())
-    off = f"they are {error.value * 100:.1f} points off on average"
-    if error.low <= _TRUSTWORTHY:  # few texts show an error where there is none
-        return f"Its confidences can be taken at their word: {off}."
-    if error.low <= _ROUGH:
-        return f"Its confidences are roughly right: {off}."
-    which = "too sure" if confidence > evaluation.metrics.accuracy else "not sure enough"
-    return f"Its confidences are not to be taken at their word: it is {which} of itself, and {off}."
+    error, by_chance = evaluation.scores["ece"].value, evaluation.ece_if_calibrated
+    off = f"they are {error * 100:.1f} points off on average"
+    if error <= by_chance:
+        chance = f"as chance alone would make them on these texts (up to {by_chance * 100:.1f})"
+        if by_chance <= _ROUGH:
+            return f"Its confidences can be taken at their word: {off}, {chance}."
+        return f"Nothing speaks against its confidences, for which these texts are too few to vouch: {off}, {chance}."
+    more = f"{off}, more than by chance (up to {by_chance * 100:.1f})"
+    if error <= _TRUSTWORTHY:
+        return f"Its confidences can be taken at their word, nearly: {more}."
+    if error <= _ROUGH:
+        return f"Its confidences are roughly right: {more}."
+    which = "too sure" if evaluation.answers.confidence.mean() > evaluation.metrics.accuracy else "not sure enough"
+    return f"Its confidences are not to be taken at their word: it is {which} of itself, and {more}."
 
 
 def _weakest(evaluation: Evaluation) -> Iterator[str]:

@@ -42,7 +42,8 @@ class LabelledTexts:
     Attributes:
         texts: n texts as they were found, not cleaned.
         labels: int64 [n], 0 negative, 1 positive.
-        groups: n keys; rows that share one belong together. None where no group column was named.
+        groups: n keys; rows that share one belong together, and that of a row without a group is a `NoGroup`. None
+            where no group column was named.
         source: Where the rows come from, for messages.
         dropped: Rows left out while reading, by reason.
         rows: int64 [n], where each text stands in the source, counted from 0 over all its rows.
@@ -170,6 +171,11 @@ def _some(values: Sequence[object]) -> str:
     return ", ".join(different[:5]) + (", ..." if len(different) > 5 else "")
 
 
+class NoGroup(str):
+    """The key of a row without a group, which belongs with no other row."""
+
+    __slots__ = ()
+
+
 def _group_key(value: object, row: int) -> str:
-    """Rows without a group belong with no other row."""
-    return f"row {row} has no group" if value is None else str(value)
+    return NoGroup(f"row {row} has no group") if is_missing(value) else str(value)

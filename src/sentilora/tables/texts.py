@@ -11,7 +11,7 @@ import pyarrow.parquet
 from sentilora.errors import DataError
 from sentilora.tables.columns import TEXT_NAMES, find_column, text_values
 from sentilora.tables.files import ENDINGS, is_table, read_table
-from sentilora.tables.labelled import LabelledTexts
+from sentilora.tables.labelled import LabelledTexts, NoGroup
 
 _OTHER_TABLES = (".gz", ".json", ".ods", ".xls", ".zst")
 
@@ -41,7 +41,10 @@ def read_texts(path: Path, text_column: Optional[str] = None) -> list[str]:
         raise DataError(f"{path} cannot be read: {error.strerror}") from None
 
 
-def write_labelled(data: LabelledTexts, path: Path) -> None:
-    """Write labelled texts as Parquet, with columns `text` and `label`."""
-    table = pa.table({"text": pa.array(data.texts, pa.string()), "label": pa.array(data.labels, pa.int8())})
-    pyarrow.parquet.write_table(table, path, compression="zstd")
+def write_labelled(data: LabelledTexts, path: Path, group: Optional[str] = None) -> None:
+    """Write labelled texts as Parquet: columns `text` and `label`, and their groups, if any, as a column `group`."""
+    columns = {"text": pa.array(data.texts, pa.string()), "label": pa.array(data.labels, pa.int8())}
+    if group is not None and data.groups is not None:
+        keys = [None if isinstance(key, NoGroup) else key for key in data.groups]
+        columns.setdefault(group, pa.array(keys, pa.string()))
+    pyarrow.parquet.write_table(pa.table(columns), path, compression="zstd")

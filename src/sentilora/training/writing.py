@@ -61,7 +61,7 @@ def write_run(
     _write_report(prepared, evaluation, curve, folder, output)
     training = _training(prepared, config, trainer, calibration, evaluation, output)
     parity = _write_adapter(prepared, trainer, evaluation, training, folder)
-    write_labelled(prepared.validation.data, folder / VALIDATION_FILE)
+    write_labelled(prepared.validation.data, folder / VALIDATION_FILE, config.group_column)
     write_json(folder / METRICS_FILE, _record(prepared, trainer, evaluation, calibration, parity))
 
 
