@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,6 +71,29 @@ def test_a_full_disk_is_one_clear_line_and_leaves_nothing() -> None:
         pytest.skip("/dev/full is not there")
     with pytest.raises(OutputError, match="cannot write"):
         write_file(Path("/proc/nowhere.json"), b"x")
+
+
+def test_what_has_its_name_outlasts_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files, folders and their names are flushed to the disk: a folder after what happened in it."""
+    flushed: list[tuple[str, list[str]]] = []
+
+    def fsync(descriptor: int, real: Any = os.fsync) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        listed = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
+        flushed.append((path.name.rpartition(".tmp")[0] or path.name, listed))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_file(tmp_path / "record.json", b"{}")
+    assert flushed[-1] == (tmp_path.name, ["record.json"])
+    with new_folder(tmp_path / "above" / "made") as folder:
+        assert flushed[-2:] == [(tmp_path.name, ["above", "record.json"]), ("above", [folder.name])]
+        (folder / "inner").mkdir()
+        (folder / "inner" / "file").write_bytes(b"x")
+        flushed.clear()
+    assert ("inner", ["file"]) in flushed
+    assert ("file", []) in flushed
+    assert flushed[-1] == ("above", ["made"])
 
 
 def test_a_changed_file_is_found(run: sentilora.Run, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Optional
 
 import numpy as np
 import onnxruntime
@@ -333,20 +334,44 @@ def test_a_full_queue_refuses_and_a_cancelled_job_frees_its_place() -> None:
 
 
 @pytest.mark.parametrize(
-    ("files", "cores"),
+    ("own", "files", "cores"),
     [
-        ({"cpu.max": "50000 100000\n"}, 1),
-        ({"cpu.max": "max 100000\n"}, None),
-        ({"cpu/cpu.cfs_quota_us": "100000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 1),
-        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
-        ({}, None),
+        ("0::/", {"cpu.max": "150000 100000"}, 2),
+        ("0::/", {"cpu.max": "max 100000"}, 64),
+        ("0::/a.slice/b.service", {"a.slice/b.service/cpu.max": "300000 100000", "cpu.max": "max 100000"}, 3),
+        ("0::/a.slice/b.service", {"a.slice/b.service/cpu.max": "max 100000", "a.slice/cpu.max": "50000 100000"}, 1),
+        ("0::/a.slice", {"a.slice/cpu.max": "max 100000", "b.slice/cpu.max": "100000 100000"}, 64),
+        ("0::/docker/seen/from/outside", {"cpu.max": "200000 100000"}, 2),
+        ("0::/../../elsewhere", {"cpu.max": "200000 100000"}, 2),
+        ("3:cpu,cpuacct:/", {"cpu/cpu.cfs_quota_us": "100000", "cpu/cpu.cfs_period_us": "100000"}, 1),
+        ("3:cpu,cpuacct:/", {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 64),
+        ("3:cpu:/a/b\n4:memory:/c", {"cpu/a/cpu.cfs_quota_us": "200000", "cpu/a/cpu.cfs_period_us": "100000"}, 2),
+        ("4:memory:/a", {"cpu/a/cpu.cfs_quota_us": "200000", "cpu/a/cpu.cfs_period_us": "100000"}, 64),
+        ("", {}, 64),
+        (None, {"cpu.max": "200000 100000"}, 2),
     ],
 )
-def test_threads_follow_the_quota(tmp_path: Path, files: dict[str, str], cores: int) -> None:
+def test_threads_follow_the_least_quota_above_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: Optional[str], files: dict[str, str], cores: int
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(64)), raising=False)
     for name, content in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(content, "ascii")
-    assert available_cores(tmp_path) == (cores or available_cores(tmp_path / "nothing"))
+        (tmp_path / "sys" / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / "sys" / name).write_text(f"{content}\n", "ascii")
+    if own is not None:
+        (tmp_path / "own").write_text(f"{own}\n" if own else "", "ascii")
+    assert available_cores(tmp_path / "sys", tmp_path / "own") == cores
+
+
+def test_a_bundle_that_is_replaced_is_not_half_opened_anew(bundle: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(bundle, tmp_path / "copy")
+    classifier = Bundle.open(copy, threads=2).classifier()
+    answers = classifier(TEXTS)
+    copy.rename(tmp_path / "old")
+    shutil.copytree(bundle, copy)
+    assert classifier(TEXTS) == answers  # by what is open
+    with pytest.raises(ModelError, match=r"copy was replaced while it was in use: load it again"):
+        classifier("a lone text, which both threads share")
 
 
 def test_a_lone_text_has_the_same_bits_under_a_wide_adapter(tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ import pytest
 import sentilora
 from sentilora.errors import ConfigError, UserError
 from sentilora.scoring import score
+from sentilora.scoring.cluster import RayEngine, _Failure, _Result
+from sentilora.scoring.rows import RowScorer
 
 ROWS = 400
 CHUNKS = {"chunk_rows": 5}
@@ -147,6 +149,28 @@ def test_the_command_is_killed_and_given_again(cluster: Any, table: Path, bundle
         (tmp_path / "local.csv.rejects.jsonl").read_bytes().replace(str(table).encode(), b"many.csv")
     )
     assert same(tmp_path, "csv")
+
+
+def test_what_goes_wrong_after_the_last_chunk_is_told(table: Path, bundle: Path, tmp_path: Path) -> None:
+    """The engine without Ray: its results are those of the local one, and then a failure."""
+    local = {}
+
+    def keep(scorer: RowScorer, file: Any, chunk: Any, real: Any = RowScorer.__call__) -> Any:
+        local[len(local)] = real(scorer, file, chunk)
+        return local[len(local) - 1]
+
+    def results(engine: RayEngine, wanted: frozenset[int]) -> Iterator[Any]:
+        yield from (_Result(number, local[number], ()) for number in sorted(wanted))
+        yield _Failure("many.csv breaks off")
+
+    pytest.importorskip("ray")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RowScorer, "__call__", keep)
+        score(table, tmp_path / "local.csv", model=bundle, **CHUNKS)
+        patch.setattr(RayEngine, "_results", results)
+        with pytest.raises(UserError, match=r"many\.csv breaks off"):
+            score(table, tmp_path / "ray.csv", model=bundle, engine="ray", **CHUNKS)
+    assert not (tmp_path / "ray.csv").exists()
 
 
 @pytest.mark.slow

@@ -27,6 +27,8 @@ from hypothesis import strategies as st
 import sentilora
 from sentilora.errors import ConfigError, DataError, OutputError
 from sentilora.scoring import gather, score
+from sentilora.scoring.rows import RowScorer
+from sentilora.tables.files import ENDINGS
 from sentilora.tables.inputs import TableName
 from sentilora.tables.streaming import read_chunks
 from sentilora.tables.writing import table_format
@@ -418,6 +420,97 @@ def test_a_column_of_the_same_name_stays(tmp_path: Path, bundle: Path, caplog: p
     assert "'sentiment_predicted'" in caplog.text
     with pytest.raises(DataError, match="rename one"):
         score(tmp_path / "out.csv", tmp_path / "twice.csv", model=bundle)
+
+
+def test_a_late_column_called_like_an_answer_is_told_apart(tmp_path: Path, bundle: Path) -> None:
+    lines = b'{"text":"a"}\n{"text":"b"}\n{"text":"c","sentiment":"mine"}\n{"text":"d"}\n'
+    for kind in ("jsonl", "csv", "parquet"):
+        arguments = command(bundle, "-", "-o", f"out.{kind}", "--format", "jsonl", "--chunk-rows", 2)
+        piped = finish(arguments, tmp_path, input=lines)
+        assert piped.returncode == 0, piped.stderr
+        assert [row["text"] for row in read_any(tmp_path / f"out.{kind}")] == ["a", "b", "d"]
+        assert "'sentiment', a column that the first rows lack" in dict(rejects_of(tmp_path / f"out.{kind}"))[3]
+
+
+def test_tables_without_rows_among_others(tmp_path: Path, bundle: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    write_csv(folder / "b.csv", ROWS)
+    (folder / "a.csv").write_text("name,stars\n", "utf-8")
+    (folder / "c.tsv").touch()
+    (folder / "d.jsonl").write_text("{broken\n[1]\n", "utf-8")
+    pyarrow.parquet.write_table(pa.table({"id": pa.array([], pa.int8())}), folder / "e.parquet")
+    openpyxl.Workbook().save(folder / "f.xlsx")
+    for ending in ("csv", "parquet"):
+        with caplog.at_level("INFO"):
+            result = score(folder, tmp_path / f"out.{ending}", model=bundle, chunk_rows=3)
+        assert (result.rows, result.scored, result.rejected) == (6, 4, 2)
+        assert [row["id"] for row in read_any(tmp_path / f"out.{ending}")] == [row["id"] for row in ROWS]
+        assert list(read_any(tmp_path / f"out.{ending}")[0]) == [*ROWS[0], *ANSWERS]
+    for name in ("a.csv", "c.tsv", "e.parquet", "f.xlsx"):
+        assert caplog.text.count(f"{name}: 0 rows, and nothing to score") == 2
+    assert "d.jsonl: no row can be read (row 1 is malformed" in caplog.text
+    for name in ("a.csv", "c.tsv", "d.jsonl", "e.parquet"):
+        with pytest.raises(DataError, match=f"{name} holds no row that can be read"):
+            score(folder / name, tmp_path / "none.csv", model=bundle)
+    assert not list(tmp_path.glob("none*"))
+
+
+@pytest.mark.parametrize("output", ["out.csv", "-"])
+def test_an_input_that_changes_meanwhile_is_noticed(
+    tmp_path: Path, bundle: Path, reviews_table: Path, output: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def edit(scorer: RowScorer, file: Any, chunk: Any, real: Any = RowScorer.__call__) -> Any:
+        if chunk.numbers[0] == 41:
+            reviews_table.write_bytes(reviews_table.read_bytes().replace(b"00001", b"10001"))
+        return real(scorer, file, chunk)
+
+    more = {"format": "csv"} if output == "-" else {}
+    target = output if output == "-" else tmp_path / output
+    with monkeypatch.context() as patch:
+        patch.setattr(RowScorer, "__call__", edit)
+        with pytest.raises(DataError, match=r"many\.csv was changed while it was scored: give the command again"):
+            score(reviews_table, target, model=bundle, chunk_rows=20, **more)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["many.csv"]
+    assert score(reviews_table, tmp_path / "again.csv", model=bundle).resumed == 0
+
+
+def test_what_may_not_be_read_or_written_is_the_users_to_put_right(tmp_path: Path) -> None:
+    """As a user without rights, whom the superuser of a container becomes."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    write_csv(folder / "in.csv", ROWS)
+    (tmp_path / "empty").mkdir()
+    tmp_path.chmod(0o711)
+    (folder / "in.csv").chmod(0)
+    folder.chmod(0)
+    code = """
+import os, sys
+from sentilora.errors import UserError
+from sentilora.scoring import score
+from sentilora.tables.inputs import TableName
+if os.geteuid() == 0: os.setuid(65534)
+for do in (
+    lambda: score("in", "out.csv", model="x"),
+    lambda: score("in/in.csv", "out.csv", model="x"),
+    lambda: score("empty", "out.csv", model="x"),
+    lambda: score("-", "in/out.csv", model="x", format="csv"),
+    lambda: TableName.parse("in/in.csv").fingerprint(),
+):
+    try:
+        do()
+    except UserError as error:
+        print(error)
+"""
+    found = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    folder.chmod(0o700)
+    assert found.stdout.splitlines() == [
+        "in cannot be read: Permission denied",
+        "in/in.csv cannot be read: Permission denied",
+        f"empty holds no files of rows: they end in {ENDINGS}",
+        "cannot write in/out.csv: Permission denied",
+        "in/in.csv cannot be read: Permission denied",
+    ], found.stderr
 
 
 def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path: Path, bundle: Path, reviews_table: Path) -> None:

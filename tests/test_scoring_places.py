@@ -114,6 +114,37 @@ def test_a_remote_output_with_its_rejects(folder: Path, bundle: Path, tmp_path: 
             assert file.read() == Path(f"{tmp_path / 'all.jsonl'}{suffix}").read_bytes()
 
 
+def test_an_upload_that_fails_is_made_up_for(
+    folder: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("no credentials")
+
+    monkeypatch.setenv("SENTILORA_CACHE", str(tmp_path / "cache"))
+    url, chosen = "memory://failing/all.csv", {"model": bundle, "chunk_rows": 2}
+    with monkeypatch.context() as patch, caplog.at_level("INFO"):
+        patch.setattr(fsspec.get_filesystem_class("memory"), "put_file", refuse)
+        with pytest.raises(DataError, match=r"all\.csv cannot be reached: no credentials"):
+            score(folder, url, **chosen)
+    assert "all rows are done, and kept as joined and joined.rejects in" in caplog.text
+    assert [path.read_bytes().count(b"\n") for path in sorted(tmp_path.glob("cache/*/*/joined*"))] == [7, 1]
+    assert score(folder, url, **chosen).resumed == 7
+    assert not list(tmp_path.glob("cache/outputs/*"))
+    score(folder, tmp_path / "all.csv", **chosen)
+    with fsspec.open(url, "rb") as file:
+        assert file.read() == (tmp_path / "all.csv").read_bytes()
+    assert fsspec.filesystem("memory").exists(f"{url}.rejects.jsonl")
+    score(folder / "b.csv", url, overwrite=True, **chosen)  # which has no rejects
+    assert not fsspec.filesystem("memory").exists(f"{url}.rejects.jsonl")
+
+
+def test_what_scoring_wrote_is_known_however_it_is_spelt(folder: Path, bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(folder)
+    score(folder, folder / "scored.csv", model=bundle, shard="1/2", chunk_rows=2)
+    for spelt in (tmp_path / "in" / ".." / "in" / "scored.csv", tmp_path / "link" / "scored.csv"):
+        assert score(folder, spelt, model=bundle, overwrite=True).rows == 7
+
+
 def test_gathering_is_local(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"all-1-of-2\.csv is remote: copy it here"):
         gather(["s3://bucket/all-1-of-2.csv"], tmp_path / "all.csv")

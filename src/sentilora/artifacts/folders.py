@@ -196,7 +196,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write `content` to a temporary name beside `path`, flush it to the disk, and rename it.
+    """Write `content` to a temporary name beside `path`, flush it to the disk, and rename it, which is flushed too.
 
     Raises:
         OutputError: The disk is full or the folder is not writable.
@@ -208,6 +208,7 @@ def write_file(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        flush(path.parent)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise OutputError(f"cannot write {path}: {error.strerror}") from None
@@ -245,13 +246,13 @@ def new_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
     path = path.resolve()
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        temporary.mkdir(parents=True)
+        _make(temporary)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}") from None
     try:
         with full_disk_in_one_line(path):
             yield temporary
-            _flush(temporary)
+            _flush_all(temporary)
             _put_in_place(temporary, path, overwrite)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -283,7 +284,7 @@ def run_folder(path: Path, overwrite: bool) -> Iterator[Path]:
             with full_disk_in_one_line(path):
                 yield growing
                 (growing / _LOCK).unlink()
-                _flush(growing)
+                _flush_all(growing)
                 _put_in_place(growing, path, overwrite)
         finally:
             if not any(growing.glob(f"{CHECKPOINT_FOLDER}/*")):
@@ -298,7 +299,7 @@ def exclusive(folder: Path, doing: str) -> Iterator[None]:
         OutputError: The place cannot be written, or another process is `doing` it.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        _make(folder)
         lock = (folder / _LOCK).open("wb")
     except OSError as error:
         raise OutputError(f"cannot write {folder}: {error.strerror}") from None
@@ -326,6 +327,7 @@ def _put_in_place(complete: Path, path: Path, overwrite: bool) -> None:
     refuse_existing(path, overwrite)
     if not path.exists():
         complete.rename(path)
+        flush(path.parent)
         return
     replaced = path.with_name(f".{path.name}.{secrets.token_hex(4)}.old")
     path.rename(replaced)
@@ -334,19 +336,34 @@ def _put_in_place(complete: Path, path: Path, overwrite: bool) -> None:
     except BaseException:
         replaced.rename(path)
         raise
+    flush(path.parent)
     shutil.rmtree(replaced)
 
 
-def _flush(folder: Path) -> None:
+def _make(folder: Path) -> None:
+    """Make a folder, and those above it, so that all stay."""
+    if not folder.is_dir():
+        _make(folder.parent)
+        folder.mkdir(exist_ok=True)
+        flush(folder.parent)
+
+
+def _flush_all(folder: Path) -> None:
+    """Flush a folder with all that it holds."""
     readable = folder.stat().st_mode & 0o666  # as the user's umask has it: safetensors makes files private
     for entry in folder.rglob("*"):
         if entry.is_file():
             entry.chmod(readable)
-            with entry.open("rb") as file:
-                os.fsync(file.fileno())
-    if hasattr(os, "O_DIRECTORY"):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        flush(entry)
+    flush(folder)
+
+
+def flush(path: Path) -> None:
+    """Have the disk keep a file's content, or which files a folder has, even if the power fails now."""
+    if path.is_dir() and not hasattr(os, "O_DIRECTORY"):  # folders cannot be opened here
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

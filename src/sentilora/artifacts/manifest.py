@@ -130,7 +130,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         files: sha256 of every file beside the manifest but the README, which people edit.
         quantisation: How a bundle's graph computes.
         graph: sha256 of the graph that a bundle's adapter belongs to.
-        gate: How far a bundle's answers are from those of the model it was made of.
+        gate: How far a bundle's answers are from those of the model it was made of; `unlabelled`, `changed` and
+            `difference` on texts that were held back, and `choosing` ones chose how it computes.
         probes: A few answers, to be checked on each machine that opens a bundle.
         format: Version of this format.
         sentilora: Version that wrote it.

@@ -19,7 +19,7 @@ from sentilora.cli.options import base_option, overwrite_option
 @click.option(
     "--unlabelled",
     type=click.Path(path_type=Path),
-    help="A file of texts like those to be scored, to judge int8 on; by default bundled reviews.",
+    help="A file of texts like those to be scored, not of the training, to judge int8 on; by default bundled reviews.",
 )
 @overwrite_option
 @base_option
@@ -39,4 +39,5 @@ def export(
     exported = run_export(paths, output, base=base, unlabelled=unlabelled, overwrite=overwrite)
     click.echo(f"{exported.folder}: {exported.quantisation}")
     for name, verdict in exported.verdicts.items():
-        click.echo(f"{name}: fp32 logits equal PyTorch's to {exported.parity[name]:.1g}; {verdict}")
+        proof = f"{verdict}, and {exported.changes[name]}"
+        click.echo(f"{name}: fp32 logits equal PyTorch's to {exported.parity[name]:.1g}; {proof}")

@@ -17,6 +17,7 @@ import onnxruntime
 from safetensors.numpy import save
 
 from sentilora.artifacts import (
+    ADAPTER_FOLDER,
     BUNDLE_ADAPTER_FOLDER,
     BUNDLE_ADAPTER_WEIGHTS,
     GRAPH,
@@ -36,10 +37,11 @@ from sentilora.artifacts import (
     write_manifest,
 )
 from sentilora.errors import ModelError, ParityError
-from sentilora.export.gate import Gate, Verdict
+from sentilora.export.gate import Changes, Gate, Verdict
 from sentilora.export.graph import adaptable_graph, merged_graph
+from sentilora.export.others import OtherTexts, other_texts
 from sentilora.export.probes import PROBES
-from sentilora.export.quantisation import FP32, Floats, Quantisation, Ranges, ladder
+from sentilora.export.quantisation import FP32, Floats, Quantisation, ladder
 from sentilora.export.ranges import measured_ranges
 from sentilora.export.weights import adapter_arrays, encoder_of
 from sentilora.export.writing import write_graph
@@ -52,11 +54,7 @@ from sentilora.modeling.loading import base_of, load_adapter, load_merged, manif
 from sentilora.modeling.merging import folded
 from sentilora.notes import Notes
 from sentilora.reporting.cards import Making, adapters_card, bundle_card
-from sentilora.tables import LabelledTexts, read_labelled, read_texts
-from sentilora.text import TextEncoder
-
-UNLABELLED = 2000
-MEASURED = 128
+from sentilora.tables import LabelledTexts, read_labelled
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,8 @@ class Exported:
         folder: The bundle.
         quantisation: How its graph computes.
         parity: Largest difference of an fp32 logit from PyTorch's, by adapter.
-        verdicts: How far the quantised answers are from the fp32 ones, by adapter.
+        verdicts: How far the quantised answers are from the fp32 ones on the texts that chose, by adapter.
+        changes: The same on texts that were held back and chose nothing: the figures to publish.
         notes: What was assumed or fell back.
     """
 
@@ -75,16 +74,18 @@ class Exported:
     quantisation: str
     parity: dict[str, float]
     verdicts: dict[str, Verdict]
+    changes: dict[str, Changes]
     notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class _Order:
-    """What is to be exported: `models`, through `work`, into `folder`; `others` are the gate's unlabelled texts."""
+    """What is to be exported: `models`, named apart, through `work`, into `folder`, past the gate with `others`."""
 
-    models: Sequence[PathLike]
+    models: Mapping[str, ModelFolder]
     base: Optional[str]
-    others: Sequence[str]
+    validation: Mapping[str, LabelledTexts]
+    others: OtherTexts
     work: Path
     folder: Path
     making: Making
@@ -106,6 +107,16 @@ class _Candidate:
         return OnnxPredictor(graph, self.inputs, len(self.classifier.labels))
 
 
+@dataclass(frozen=True)
+class _Chosen:
+    """The way to quantise that all candidates passed with, and how each did, by its name."""
+
+    quantisation: Quantisation
+    graph: Graph
+    verdicts: dict[str, Verdict]
+    changes: dict[str, Changes]
+
+
 def export(
     models: Sequence[PathLike],
     output: PathLike = "bundle",
@@ -118,24 +129,39 @@ def export(
 
     The fp32 graph must answer as PyTorch does to 1e-4 in a logit. A quantised one may change the accuracy on the
     validation texts by 0.3 points (or one text), and the label of 1.5 % of 2,000 other texts; the fastest of several
-    ways that passes is taken, for all adapters the same.
+    ways that passes is taken, for all adapters the same. How many labels it changes of as many texts that were held
+    back from this choice is what is published.
 
     Args:
         models: A run, an adapter or a merged model; several must be runs or adapters of one base, named apart.
         output: The new folder.
         base: Where the base is to be found, if elsewhere than recorded.
-        unlabelled: A file of texts like those to be scored; by default bundled reviews.
+        unlabelled: A file of texts like those to be scored, trained and validated on by none of the models; by default
+            bundled reviews.
         overwrite: Whether a bundle at `output` may be replaced.
 
     Raises:
+        DataError: There are not two unlabelled texts.
         ModelError: A model is missing or damaged, or the adapters do not share a base.
         OutputError: `output` exists and `overwrite` is false.
         ParityError: The graph does not answer as PyTorch, or no way to quantise it passes.
     """
     refuse_existing(Path(output), overwrite)
     notes = Notes()
-    texts = read_labelled("bundled").texts if unlabelled is None else read_texts(Path(unlabelled))
-    others = _some(texts, UNLABELLED)
+    names = [_name_of(path) for path in models]
+    if len(set(names)) < len(names):
+        raise ModelError(f"two adapters are called alike ({', '.join(names)}): adapters are named after their folders")
+    sources = {name: open_model(path) for name, path in zip(names, models)}
+    for source in sources.values():
+        if source.kind == "bundle":
+            raise ModelError(f"{source.path} is a bundle already: export takes runs, adapters and merged models")
+    validation = {name: _validation_of(name, path, notes) for name, path in zip(names, models)}
+    others = other_texts(
+        unlabelled,
+        [text for data in validation.values() for text in data.texts],
+        {name: source.manifest.training if source.manifest else None for name, source in sources.items()},
+        notes,
+    )
     make = _merged if len(models) == 1 else _with_adapters
     making = Making.of(
         "export",
@@ -145,67 +171,51 @@ def export(
         unlabelled=None if unlabelled is None else os.fspath(unlabelled),
     )
     with tempfile.TemporaryDirectory() as work, new_folder(Path(output), overwrite) as folder:
-        exported = make(_Order(models, base, others, Path(work), folder, making, notes))
-    return Exported(Path(output), *exported, tuple(notes))
+        chosen, parity = make(_Order(sources, base, validation, others, Path(work), folder, making, notes))
+    quantisation = chosen.quantisation.name
+    return Exported(Path(output), quantisation, parity, chosen.verdicts, chosen.changes, tuple(notes))
 
 
-def _some(texts: Sequence[str], most: int) -> list[str]:
-    return [texts[row] for row in np.random.default_rng(0).permutation(len(texts))[:most]]
-
-
-def _ranges(
-    fp32: onnx.ModelProto, adapters: Sequence[Mapping[str, onnxruntime.OrtValue]], encode: TextEncoder
-) -> Ranges:
-    """Measured on bundled reviews that no gate judges by."""
-    texts = _some(read_labelled("bundled").texts, UNLABELLED + MEASURED)[UNLABELLED:]
-    return measured_ranges(fp32, adapters, [text.ids for text in encode.encode(texts)])
-
-
-def _merged(order: _Order) -> tuple[str, dict[str, float], dict[str, Verdict]]:
-    path = order.models[0]
-    source = open_model(path)
+def _merged(order: _Order) -> tuple[_Chosen, dict[str, float]]:
+    ((name, source),) = order.models.items()
     classifier, manifest = _load(source, order.base, order.notes)
     encoder = encoder_of(folded(classifier))
     model = merged_graph(encoder, FP32)
     fp32 = OnnxPredictor(_written(model, order.work / "fp32"), {}, len(classifier.labels))
-    gate = Gate(classifier, fp32, _validation_of(path), order.others, order.notes)
-    name = Path(path).resolve().name
+    gate = Gate(classifier, fp32, order.validation[name], order.others, order.notes)
     candidate = _Candidate(name, classifier, manifest, {}, {}, gate)
-    ranges = _ranges(model, [{}], classifier.encoder)
-    quantisation, graph, verdicts = _descend(
+    ranges = measured_ranges(model, [{}], [text.ids for text in classifier.encoder.encode(order.others.ranges)])
+    chosen = _descend(
         [candidate], lambda how: _written(merged_graph(encoder, how, ranges), order.work / "int8"), order.notes
     )
-    _take(graph, order.folder)
+    _take(chosen.graph, order.folder)
     write_file(order.folder / TOKENIZER, classifier.encoder.tokenizer.to_str(pretty=True).encode())
-    manifest = _finished(candidate, candidate.predictor(graph), quantisation, verdicts[name])
+    manifest = _finished(candidate, chosen)
     manifest = msgspec.structs.replace(manifest, kind="bundle", notes=(*manifest.notes, *order.notes))
     write_file(order.folder / README, bundle_card(manifest, order.making).encode())
     write_manifest(order.folder, manifest)
-    return quantisation.name, {name: gate.parity.difference}, verdicts
+    return chosen, {name: gate.parity.difference}
 
 
-def _with_adapters(order: _Order) -> tuple[str, dict[str, float], dict[str, Verdict]]:
-    names = [_name_of(path) for path in order.models]
-    if len(set(names)) < len(names):
-        raise ModelError(f"two adapters are called alike ({', '.join(names)}): adapters are named after their folders")
-    sources = [open_model(path) for path in order.models]
-    shared = _shared_base(sources, order.base, order.notes)
+def _with_adapters(order: _Order) -> tuple[_Chosen, dict[str, float]]:
+    shared = _shared_base(list(order.models.values()), order.base, order.notes)
     encoder = encoder_of(load_pretrained(shared.folder, SENTIMENT))
     model = adaptable_graph(encoder, FP32)
     graph = _written(model, order.work / "fp32")
     candidates = []
-    for name, path, source in zip(names, order.models, sources):
+    for name, source in order.models.items():
         classifier, manifest = _load(source, order.base, order.notes)
         arrays = adapter_arrays(classifier)
         inputs = graph.filled(arrays)
         predictor = OnnxPredictor(graph, inputs, len(classifier.labels))
-        gate = Gate(classifier, predictor, _validation_of(path), order.others, order.notes)
+        gate = Gate(classifier, predictor, order.validation[name], order.others, order.notes)
         candidates.append(_Candidate(name, classifier, manifest, inputs, arrays, gate))
-    ranges = _ranges(model, [each.inputs for each in candidates], candidates[0].classifier.encoder)
-    quantisation, graph, verdicts = _descend(
+    encoded = candidates[0].classifier.encoder.encode(order.others.ranges)
+    ranges = measured_ranges(model, [each.inputs for each in candidates], [text.ids for text in encoded])
+    chosen = _descend(
         candidates, lambda how: _written(adaptable_graph(encoder, how, ranges), order.work / "int8"), order.notes
     )
-    _take(graph, order.folder)
+    _take(chosen.graph, order.folder)
     tokenizer = candidates[0].classifier.encoder.tokenizer.to_str(pretty=True)
     write_file(order.folder / TOKENIZER, tokenizer.encode())
     digest = sha256_of(order.folder / GRAPH)
@@ -217,7 +227,7 @@ def _with_adapters(order: _Order) -> tuple[str, dict[str, float], dict[str, Verd
         own = candidate.classifier.encoder.tokenizer.to_str(pretty=True)
         if own != tokenizer:
             write_file(place / TOKENIZER, own.encode())
-        manifest = _finished(candidate, candidate.predictor(graph), quantisation, verdicts[candidate.name])
+        manifest = _finished(candidate, chosen)
         manifest = msgspec.structs.replace(manifest, kind="bundle-adapter", graph=digest)
         adapters[candidate.name] = write_manifest(place, manifest)
     head = candidates[0].manifest
@@ -227,18 +237,16 @@ def _with_adapters(order: _Order) -> tuple[str, dict[str, float], dict[str, Verd
         max_length=head.max_length,
         truncation=head.truncation,
         base=shared.reference,
-        quantisation=quantisation.name,
+        quantisation=chosen.quantisation.name,
         notes=tuple(order.notes),
     )
     write_file(order.folder / README, adapters_card(manifest, adapters, order.making).encode())
     write_manifest(order.folder, manifest)
-    return quantisation.name, {each.name: each.gate.parity.difference for each in candidates}, verdicts
+    return chosen, {each.name: each.gate.parity.difference for each in candidates}
 
 
-def _descend(
-    candidates: Sequence[_Candidate], build: Callable[[Quantisation], Graph], notes: Notes
-) -> tuple[Quantisation, Graph, dict[str, Verdict]]:
-    """The first way to quantise that every candidate's gate lets pass.
+def _descend(candidates: Sequence[_Candidate], build: Callable[[Quantisation], Graph], notes: Notes) -> _Chosen:
+    """The first way to quantise that every candidate's gate lets pass, and what it does to texts that chose nothing.
 
     Raises:
         ParityError: None passes.
@@ -253,7 +261,11 @@ def _descend(
             continue
         failed = {name: verdict for name, verdict in verdicts.items() if not verdict.passes}
         if not failed:
-            return quantisation, graph, verdicts
+            changes = {each.name: each.gate.measure(each.predictor(graph)) for each in candidates}
+            for name, found in changes.items():
+                if not found.within_bounds:
+                    notes.say(f"{name}: {found} change their label, more than would have been let pass")
+            return _Chosen(quantisation, graph, verdicts, changes)
         for name, verdict in failed.items():
             notes.say(f"{quantisation.name} is refused for {name}: {verdict}")
     closest = "; ".join(f"{name}: {verdict}" for name, verdict in failed.items())
@@ -278,29 +290,43 @@ def _load(source: ModelFolder, base: Optional[str], notes: Notes) -> tuple[Class
     if source.kind == "merged":
         classifier = load_merged(source, device, notes)
         return classifier, manifest_of(source, classifier, None)
-    if source.kind != "adapter":
-        raise ModelError(f"{source.path} is a bundle already: export takes runs, adapters and merged models")
     found = base_of(source, base, notes)
     classifier = load_adapter(source, found, device, notes)
     return classifier, manifest_of(source, classifier, found)
 
 
-def _validation_of(path: PathLike) -> LabelledTexts:
-    return read_labelled(kept_validation(path) or "bundled:test")
+def _validation_of(name: str, path: PathLike, notes: Notes) -> LabelledTexts:
+    folder = Path(path).resolve()
+    kept = kept_validation(folder.parent if folder.name == ADAPTER_FOLDER else folder)
+    if kept is None:
+        notes.say(f"{name} keeps no validation texts: its accuracy is judged on bundled:test, reviews of ours")
+    return read_labelled(kept or "bundled:test")
 
 
-def _finished(
-    candidate: _Candidate, predictor: OnnxPredictor, quantisation: Quantisation, verdict: Verdict
-) -> Manifest:
-    """The manifest of what was quantised, its temperature folded in, with the probes' answers."""
+def _finished(candidate: _Candidate, chosen: _Chosen) -> Manifest:
+    """The manifest of what was quantised, its temperature folded in, with the probes' answers.
+
+    What it says of unlabelled texts is of those that chose nothing.
+    """
     encoded = candidate.classifier.encoder.encode(PROBES)
-    logits = predictor.logits([text.ids for text in encoded])
-    judged = {name: value for name, value in asdict(verdict).items() if np.isfinite(value)}  # JSON has no NaN
+    logits = candidate.predictor(chosen.graph).logits([text.ids for text in encoded])
+    verdict, changes = chosen.verdicts[candidate.name], chosen.changes[candidate.name]
+    judged = {
+        **asdict(verdict),
+        "unlabelled": changes.texts,
+        "changed": changes.changed,
+        "difference": changes.difference,
+        "choosing": verdict.unlabelled,
+        "choosing_changed": verdict.changed,
+    }
     return msgspec.structs.replace(
         candidate.manifest,
         temperature=1.0,
-        quantisation=quantisation.name,
-        gate={"fp32_difference": candidate.gate.parity.difference, **judged},
+        quantisation=chosen.quantisation.name,
+        gate={
+            "fp32_difference": candidate.gate.parity.difference,
+            **{name: value for name, value in judged.items() if np.isfinite(value)},  # JSON has no NaN
+        },
         probes=tuple(Probe(text=text, logits=tuple(row.tolist())) for text, row in zip(PROBES, logits)),
     )
 
@@ -322,4 +348,4 @@ def _shared_base(sources: Sequence[ModelFolder], base: Optional[str], notes: Not
 def _name_of(path: PathLike) -> str:
     """The run's name, also where its `adapter/` is named."""
     folder = Path(path).resolve()
-    return folder.parent.name if folder.name == "adapter" else folder.name
+    return folder.parent.name if folder.name == ADAPTER_FOLDER else folder.name

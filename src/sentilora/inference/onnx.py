@@ -36,6 +36,7 @@ class Graph:
         self, path: Path, threads: Optional[int] = None, capacity: Optional[int] = None, *, spin: bool = True
     ) -> None:
         self.path = path
+        self._opened = _identity(path)
         self._spin = spin
         self.threads = threads or available_cores()
         self.scheduler = Scheduler(self.threads, capacity)
@@ -78,7 +79,10 @@ class Graph:
     def _session(self, threads: int) -> onnxruntime.InferenceSession:
         with self._opening:
             if threads not in self._sessions:
-                self._sessions[threads] = _open(self.path, threads, self._spin)
+                session = _open(self.path, threads, self._spin)
+                if _identity(self.path) != self._opened:
+                    raise ModelError(f"{self.path.parent} was replaced while it was in use: load it again")
+                self._sessions[threads] = session
             return self._sessions[threads]
 
 
@@ -148,6 +152,15 @@ def _fits(array: npt.NDArray[np.float32], shape: Sequence[Any]) -> bool:
     return array.ndim == len(shape) and all(
         not isinstance(wanted, int) or wanted == size for size, wanted in zip(array.shape, shape)
     )
+
+
+def _identity(path: Path) -> Optional[tuple[int, int, int]]:
+    """What changes when a graph is replaced, by a folder with others of its files; None if it is not there."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_mtime_ns
 
 
 def _open(path: Path, threads: int, spin: bool) -> onnxruntime.InferenceSession:

@@ -94,6 +94,8 @@ class RayEngine:
         results = self._results(wanted) if wanted else iter(())
         for number in numbers:
             yield number, self._scored(next(results, None), number) if number in wanted else None
+        for failure in results:  # of what is seen at the end of the inputs only
+            self._scored(failure, -1)
 
     def _scored(self, result: Union[_Result, _Failure, None], number: int) -> ScoredChunk:
         if isinstance(result, _Failure):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import os
 import re
@@ -12,15 +13,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
+import fsspec
 import msgspec
 from fsspec.core import strip_protocol
 
-from sentilora.artifacts import exclusive, full_disk_in_one_line, sha256_of, unfinished, write_file, write_json
+from sentilora.artifacts import (
+    cache_folder,
+    exclusive,
+    flush,
+    full_disk_in_one_line,
+    sha256_of,
+    unfinished,
+    write_file,
+    write_json,
+)
 from sentilora.errors import OutputError
 from sentilora.scoring.job import Job, Shard
 from sentilora.scoring.rows import ChunkRecord, ScoredChunk
 from sentilora.tables import scored
-from sentilora.tables.inputs import TableName
+from sentilora.tables.inputs import TableName, is_url, store_in_one_line
 from sentilora.tables.writing import TableFormat, compressing
 
 _logger = logging.getLogger("sentilora")
@@ -76,6 +87,16 @@ class OutputPlace:
 
     path: Path
 
+    @staticmethod
+    def of(target: TableName) -> OutputPlace:
+        """The place that the name of an output, which is not standard output, means."""
+        return RemotePlace.at(target) if is_url(target.name) else OutputPlace(Path(target.name))
+
+    @property
+    def name(self) -> str:
+        """As the user knows it."""
+        return str(self.path)
+
     @property
     def rejects(self) -> Path:
         """The rows that could not be scored."""
@@ -109,14 +130,76 @@ class OutputPlace:
         else:
             rejects.replace(self.rejects)
         joined.replace(self.path)
-        _flush(self.path.parent)
+        flush(self.path.parent)
+
+
+@dataclass(frozen=True)
+class RemotePlace(OutputPlace):
+    """Where a remote output goes. It grows here, at `path` in the cache, and is copied there whole.
+
+    Attributes:
+        url: Of the output.
+    """
+
+    url: str
+
+    @classmethod
+    def at(cls, target: TableName) -> RemotePlace:
+        """The place of a URL; its journal is always at the same place of this machine."""
+        digest = hashlib.sha256(target.name.encode()).hexdigest()[:16]
+        return cls(cache_folder() / "outputs" / f"{digest}{target.suffixes}", target.name)
+
+    @property
+    def name(self) -> str:
+        """The URL."""
+        return self.url
+
+    def refuse_existing(self, overwrite: bool) -> None:
+        """Make sure that the output may be written.
+
+        Raises:
+            DataError: The store cannot be reached.
+            OutputError: The output is there and is not to be overwritten.
+        """
+        with store_in_one_line(self.url):
+            store, path = fsspec.core.url_to_fs(self.url)
+            present = store.exists(path)
+        if present and not overwrite:
+            raise OutputError(f"{self.url} exists already: choose another name, or pass --overwrite to replace it")
+
+    def differs(self, sha256: str) -> bool:
+        """Nothing says whose content is there: it is asked for again whether it may be replaced."""
+        del sha256
+        return True
+
+    def put(self, joined: Path, rejects: Optional[Path]) -> None:
+        """Copy complete files to the store, the output last; the rejects of an earlier output go.
+
+        Raises:
+            DataError: The store takes them not.
+        """
+        with store_in_one_line(self.url):
+            store, path = fsspec.core.url_to_fs(self.url)
+            if rejects is not None:
+                store.put_file(str(rejects), path + REJECTS)
+            elif store.exists(path + REJECTS):
+                store.rm_file(path + REJECTS)
+            store.put_file(str(joined), path)
 
 
 def is_own(candidate: str, output: TableName) -> bool:
     """Whether a file is the output, a shard of it, or a list of rejects, none of which is meant by its folder."""
-    stem, suffixes = output.stem, output.name[len(output.stem) :]
-    own = f"{re.escape(strip_protocol(stem))}(-[0-9]+-of-[0-9]+)?{re.escape(suffixes)}"
-    return candidate.endswith(REJECTS) or re.fullmatch(own, strip_protocol(candidate)) is not None
+    folder, name = _folder_and_name(candidate)
+    own_folder, stem = _folder_and_name(output.stem)
+    own = f"{re.escape(stem)}(-[0-9]+-of-[0-9]+)?{re.escape(output.name[len(output.stem) :])}"
+    return name.endswith(REJECTS) or (folder == own_folder and re.fullmatch(own, name) is not None)
+
+
+def _folder_and_name(path: str) -> tuple[str, str]:
+    """Where a file is, the same however it is spelt, and what it is called there."""
+    local = not is_url(path) or path.startswith(("file:", "local:"))
+    folder, name = os.path.split(strip_protocol(path))
+    return os.path.realpath(folder) if local else folder, name
 
 
 class Journal:
@@ -146,7 +229,7 @@ class Journal:
                 place cannot be written.
         """
         folder = unfinished(place.path)
-        with exclusive(folder, f"writing {place.path}"):
+        with exclusive(folder, f"writing {place.name}"):
             journal = cls(folder, place, entry)
             try:
                 with full_disk_in_one_line(place.path):
@@ -169,6 +252,11 @@ class Journal:
         if chunk.rejects:
             write_file(self._file(number, "rejects"), chunk.rejects)
         write_file(self._file(number, "json"), msgspec.json.encode(chunk.record))
+
+    def forget(self) -> None:
+        """Drop all finished chunks, which are of no use where an input was changed between two of them."""
+        for path in [*self._record_files(), *self.folder.glob("[0-9]*")]:
+            path.unlink(missing_ok=True)
 
     def finish(self, name: TableName, output: TableFormat, records: Mapping[int, ChunkRecord]) -> None:
         """Join the chunks in their order, put the output in place, and remove the journal."""
@@ -199,16 +287,19 @@ class Journal:
                     "--overwrite to begin anew"
                 )
         if earlier is None or not resume or earlier.changed(self._entry):
-            for path in [*self._record_files(), *self.folder.glob("[0-9]*")]:
-                path.unlink(missing_ok=True)
+            self.forget()
             self._write(self._entry)
 
     def _leave(self, resume: bool) -> None:
         """Remove what is of no use to a later command, which the work of another job may be."""
         earlier = self._earlier()
         ours = earlier is not None and not earlier.changed(self._entry)
-        if earlier is None or (ours and not (resume and self._record_files())):
+        complete = earlier is not None and earlier.sealed is not None
+        if earlier is None or (ours and not complete and not (resume and self._record_files())):
             shutil.rmtree(self.folder, ignore_errors=True)
+        elif ours and complete:
+            next_time = ": the same command puts them in place" if resume else ""
+            _logger.info(f"all rows are done, and kept as joined and joined.rejects in {self.folder}{next_time}")
         elif ours:
             _logger.info(f"what is done is kept in {self.folder}: the same command goes on from there")
 
@@ -235,19 +326,11 @@ def write_joined(path: Path, name: TableName, output: TableFormat, chunks: Itera
     """Write chunks as one file, compressed as `name` says, and flush it to the disk."""
     with path.open("wb") as file, compressing(name, file) as sink:
         output.join(chunks, sink)
-    _flush(path)
+    flush(path)
 
 
 def write_rejects(path: Path, lines: Iterable[bytes]) -> None:
     """Write rejects, and flush them to the disk."""
     with path.open("wb") as file:
         file.writelines(lines)
-    _flush(path)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    flush(path)

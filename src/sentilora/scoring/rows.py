@@ -15,7 +15,7 @@ from sentilora.errors import DataError
 from sentilora.notes import Notes
 from sentilora.scoring.answers import Answer, Answers
 from sentilora.scoring.job import InputFile
-from sentilora.tables.cells import as_values
+from sentilora.tables.cells import as_values, is_text, not_utf8
 from sentilora.tables.inputs import TableName
 from sentilora.tables.scored import ANSWER_TYPES, SUFFIX
 from sentilora.tables.streaming import Broken, Chunk
@@ -90,7 +90,11 @@ class Layout:
 
     def has_room_for(self, column: str) -> bool:
         """Whether a row may bring a value in this column."""
-        return self.output.holds_json or column in self.schema.names
+        return column not in self.answer_columns and (self.output.holds_json or column in self.schema.names)
+
+    def holds_bytes(self, column: str) -> bool:
+        """Whether what is not UTF-8 can be written in this column."""
+        return self.output.ending == ".parquet" and not is_text(self.schema.field(column).type)
 
 
 def with_answers(columns: pa.Schema, notes: Notes) -> tuple[pa.Schema, list[str]]:
@@ -128,7 +132,7 @@ class RowScorer:
     def __call__(self, file: InputFile, chunk: Chunk) -> ScoredChunk:
         """Score a chunk."""
         texts, unusable = _texts(chunk, file.text_column)
-        unusable.update(self._unplaced(chunk))
+        unusable = {**self._unplaced(chunk), **unusable}
         kept = [place for place in range(len(texts)) if place not in unusable]
         broken = [*chunk.broken, *(Broken(chunk.numbers[place], reason) for place, reason in unusable.items())]
         self._on_rows(len(broken))
@@ -144,20 +148,27 @@ class RowScorer:
         return ScoredChunk(record, encoded, rejects, self._answers.repeated - repeated)
 
     def _with_answers(self, table: pa.Table, answers: Sequence[Answer]) -> pa.Table:
+        # Of a late column that is called like an answer's no value is left: such rows were told apart.
+        table = table.drop_columns([name for name in self._layout.answer_columns if name in table.column_names])
         for name, (attribute, kind) in zip(self._layout.answer_columns, ANSWER_TYPES.items()):
             column = pa.array([getattr(answer, attribute) for answer in answers], kind)
             table = table.append_column(pa.field(name, kind), column)
         return table
 
     def _unplaced(self, chunk: Chunk) -> Mapping[int, str]:
-        """Rows with a value in a column that the output lacks, which only standard input can bring."""
-        return {
-            place: f"has a value '{name}', a column that the first rows lack"
-            for name in chunk.table.column_names
-            if not self._layout.has_room_for(name)
-            for place, value in enumerate(chunk.table.column(name).to_pylist())
-            if value is not None
-        }
+        """Rows with a value that the output has no room for; of a column's only standard input can bring one."""
+        reasons: dict[int, str] = {}
+        for field in chunk.table.schema:
+            name, column = field.name, chunk.table.column(field.name)
+            if not self._layout.has_room_for(name):
+                reason = f"has a value '{name}', a column that the first rows lack: score it from a file"
+                reasons.update({at: reason for at, value in enumerate(column.to_pylist()) if value is not None})
+                continue
+            places = not_utf8(field, column)
+            if places and not self._layout.holds_bytes(name):
+                reason = f"column '{name}' is not UTF-8, which only a binary column of a .parquet file can hold"
+                reasons.update(dict.fromkeys(places, reason))
+        return reasons
 
 
 def _texts(chunk: Chunk, column: str) -> tuple[list[Any], dict[int, str]]:

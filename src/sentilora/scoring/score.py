@@ -8,10 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, Optional, Union, get_args
-
-import fsspec
 
 from sentilora.artifacts import PathLike, unfinished
 from sentilora.errors import ConfigError, MissingExtraError, OutputError
@@ -24,7 +21,7 @@ from sentilora.scoring.rows import Layout, RowScorer, with_answers
 from sentilora.scoring.settings import EngineChoice, ScoreSettings
 from sentilora.scoring.survey import Source, all_columns, rows_ahead, survey
 from sentilora.scoring.work import Engine, LocalEngine, Tally, Work
-from sentilora.tables.inputs import TableName, find_inputs, is_url, store_in_one_line
+from sentilora.tables.inputs import TableName, find_inputs, is_url
 from sentilora.tables.writing import require_writable
 
 _logger = logging.getLogger("sentilora")
@@ -63,9 +60,9 @@ def score(
 ) -> ScoreResult:
     """Score every row of the inputs: their columns and their order stay, and the answers are added as columns.
 
-    A local output appears whole or not at all. Until then what is done is kept beside it, as `NAME.unfinished`, from
-    which the same call goes on if this one is cut short, to the same bytes. Rows that cannot be scored are listed in
-    `OUTPUT.rejects.jsonl`.
+    An output appears whole or not at all. Until then what is done is kept beside it, as `NAME.unfinished`, or in the
+    cache for a remote one; from there the same call goes on if this one is cut short, to the same bytes. Rows that
+    cannot be scored are listed in `OUTPUT.rejects.jsonl`.
 
     Args:
         inputs: Files of rows, folders of them, patterns, URLs that fsspec knows, or `-` for standard input.
@@ -75,7 +72,7 @@ def score(
 
     Raises:
         ConfigError: Settings do not go together.
-        DataError: An input cannot be read, or has no column of texts.
+        DataError: An input cannot be read, has no column of texts, or was changed meanwhile; or none has a row.
         ModelError: There is no sound model.
         MissingExtraError: The model needs PyTorch, or the engine Ray, which is not installed.
         OutputError: The output exists, another job was begun there, another process works on it, or the disk is full.
@@ -95,8 +92,10 @@ def score(
     _refuse_existing(target, overwrite)
 
     classifier = chosen.classifier()
-    sources = survey(names, chosen.text_column, chosen.chunk_rows, typed=target.ending == ".parquet")
-    schema, answer_columns = with_answers(all_columns(sources), classifier.notes)
+    typed = target.ending == ".parquet"
+    sources = survey(names, chosen.text_column, chosen.chunk_rows, typed)
+    columns = all_columns(sources, classifier.notes if typed else None)
+    schema, answer_columns = with_answers(columns, classifier.notes)
     job = Job(
         inputs=tuple(source.file for source in sources),
         model=model_fingerprint(chosen.model),
@@ -140,13 +139,10 @@ def _engine(
 def _do(work: Work, names: Sequence[TableName], target: TableName, overwrite: bool) -> Tally:
     if target.is_standard:
         return work.to_standard_output()
-    if is_url(target.name):
-        _logger.info(f"{target.name} is remote: if this run is cut short, it begins anew")
-        return work.to_url(target)
     piped = names[0].is_standard
     if piped:
         _logger.info("standard input cannot be read again: if this run is cut short, it begins anew")
-    return work.to_file(target, overwrite, resume=not piped)
+    return work.to_place(OutputPlace.of(target), target, overwrite, resume=not piped)
 
 
 def _is_own(found: str, target: TableName) -> bool:
@@ -176,11 +172,11 @@ def _refuse_combinations(names: Sequence[TableName], target: TableName, chosen: 
 
 def _refuse_existing(target: TableName, overwrite: bool) -> None:
     """Refuse what cannot be written before the model is loaded and the inputs are read."""
-    if is_url(target.name):
-        with store_in_one_line(target.name):
-            store, path = fsspec.core.url_to_fs(target.name)
-            present = store.exists(path)
-        if present and not overwrite:
-            raise OutputError(f"{target.name} exists already: choose another name, or pass --overwrite to replace it")
-    elif not target.is_standard and not unfinished(Path(target.name)).exists():
-        OutputPlace(Path(target.name)).refuse_existing(overwrite)
+    if target.is_standard:
+        return
+    place = OutputPlace.of(target)
+    try:
+        if is_url(target.name) or not unfinished(place.path).exists():
+            place.refuse_existing(overwrite)
+    except OSError as error:
+        raise OutputError(f"cannot write {target.name}: {error.strerror}") from None

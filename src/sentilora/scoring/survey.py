@@ -11,16 +11,18 @@ from typing import Optional
 import pyarrow as pa
 
 from sentilora.errors import DataError
+from sentilora.notes import Notes
 from sentilora.progress import Progress
 from sentilora.scoring.job import InputFile, Shard
-from sentilora.tables.cells import holds_texts, is_json, json_type
+from sentilora.tables.cells import holds_texts, is_json
 from sentilora.tables.columns import TEXT_NAMES, find_column
 from sentilora.tables.inputs import TableName
-from sentilora.tables.streaming import Chunk, read_chunks
+from sentilora.tables.kinds import NONE, Kind, kind_of
+from sentilora.tables.streaming import Broken, Chunk, read_chunks
 
 _logger = logging.getLogger("sentilora")
 
-_Types = dict[str, pa.DataType]
+_Kinds = dict[str, Kind]
 
 
 @dataclass(frozen=True)
@@ -29,13 +31,13 @@ class Source:
 
     Attributes:
         file: What is known of it.
-        types: Its columns; null for one without values.
+        kinds: Its columns; none for an input without a sound row.
         sizes: Rows of its chunks; None for standard input.
         chunks: Its rows, to be read once.
     """
 
     file: InputFile
-    types: _Types
+    kinds: _Kinds
     sizes: Optional[list[int]]
     chunks: Iterator[Chunk]
 
@@ -50,23 +52,37 @@ def survey(names: Sequence[TableName], text_column: Optional[str], chunk_rows: i
         typed: Whether the types of values in JSON lines matter.
 
     Raises:
-        DataError: An input cannot be read, or has no column of texts.
+        DataError: An input cannot be read, or has no column of texts; or none of them has a sound row.
     """
     with Progress("reading", None, "rows") as progress:
-        return [
+        sources = [
             _peek(name, text_column, chunk_rows)
             if name.is_standard
             else _survey_file(name, text_column, chunk_rows, typed, progress)
             for name in names
         ]
+    if not any(source.kinds for source in sources):
+        given = names[0].name if len(names) == 1 else f"none of the {len(names)} inputs"
+        raise DataError(f"{given} holds {'no' if len(names) == 1 else 'a'} row that can be read: nothing to score")
+    return sources
 
 
-def all_columns(sources: Sequence[Source]) -> pa.Schema:
-    """The columns of all inputs in the order they appear; text where inputs disagree on the type."""
-    types: _Types = {}
+def all_columns(sources: Sequence[Source], notes: Optional[Notes]) -> pa.Schema:
+    """The columns of all inputs in the order they appear; text where no other type holds all values of one.
+
+    Args:
+        sources: The inputs.
+        notes: Told of those columns; None where types do not matter.
+    """
+    kinds: _Kinds = {}
     for source in sources:
-        _merge(types, source.types)
-    return pa.schema([(name, pa.large_string() if pa.types.is_null(kind) else kind) for name, kind in types.items()])
+        _merge(kinds, source.kinds)
+    for name, kind in kinds.items():
+        if kind.mixed and notes is not None:
+            notes.say(f"column '{name}' holds values of several types, or too large for one: it is written as text")
+    return pa.schema(
+        [(name, pa.large_string() if kind.type == pa.null() else kind.type) for name, kind in kinds.items()]
+    )
 
 
 def rows_ahead(sources: Sequence[Source], shard: Optional[Shard]) -> Optional[int]:
@@ -83,48 +99,62 @@ def _survey_file(
     if name.ending == ".xlsx":
         _logger.info(f"{name.name} is read whole: a large table takes less memory as CSV or Parquet")
     fingerprint = name.fingerprint()
-    types: _Types = {}
+    kinds: _Kinds = {}
     sizes = []
+    sound = 0
+    broken: Optional[Broken] = None
     for chunk in read_chunks(name, chunk_rows):
-        _merge(types, _types_of(chunk.table, typed))
+        sound += len(chunk.numbers)
+        if chunk.numbers:
+            _merge(kinds, _kinds_of(chunk.table, typed))
+        broken = broken or next(iter(chunk.broken), None)
         sizes.append(chunk.rows)
         progress.advance(chunk.rows)
-    column = _text_column(name, text_column, types)
-    return Source(InputFile(name.name, fingerprint, column, sum(sizes)), types, sizes, read_chunks(name, chunk_rows))
+    if sound:
+        column = _text_column(name, text_column, kinds)
+    else:
+        column = ""
+        _logger.info(f"{name.name}: {_without_rows(broken)}")
+    return Source(InputFile(name.name, fingerprint, column, sum(sizes)), kinds, sizes, read_chunks(name, chunk_rows))
+
+
+def _without_rows(broken: Optional[Broken]) -> str:
+    if broken is None:
+        return "0 rows, and nothing to score"
+    return f"no row can be read (row {broken.row} {broken.reason}): all are rejected"
 
 
 def _peek(name: TableName, text_column: Optional[str], chunk_rows: int) -> Source:
     chunks = read_chunks(name, chunk_rows)
-    first = next(chunks, None)
-    if first is None:
-        raise DataError("standard input holds no rows")
-    types = _types_of(first.table, typed=False)
-    column = _text_column(name, text_column, types)
-    return Source(InputFile(name.name, "", column, None), types, None, chain([first], chunks))
+    ahead: list[Chunk] = []  # those before the first sound row, which alone names the columns
+    for chunk in chunks:
+        ahead.append(chunk)
+        if chunk.numbers:
+            break
+    else:
+        raise DataError("standard input holds no row that can be read: nothing to score")
+    kinds = _kinds_of(ahead[-1].table, typed=False)
+    column = _text_column(name, text_column, kinds)
+    return Source(InputFile(name.name, "", column, None), kinds, None, chain(ahead, chunks))
 
 
-def _text_column(name: TableName, named: Optional[str], types: _Types) -> str:
-    table = pa.schema(list(types.items())).empty_table()
+def _text_column(name: TableName, named: Optional[str], kinds: _Kinds) -> str:
+    table = pa.schema([(column, kind.type) for column, kind in kinds.items()]).empty_table()
     column = find_column(table, named, TEXT_NAMES, "text", name.name)
-    if not name.holds_json and not holds_texts(types[column]):
-        raise DataError(f"column '{column}' of {name.name} holds {types[column]}, not text")
+    if not name.holds_json and not holds_texts(kinds[column].type):
+        raise DataError(f"column '{column}' of {name.name} holds {kinds[column].type}, not text")
     return column
 
 
-def _types_of(table: pa.Table, typed: bool) -> _Types:
+def _kinds_of(table: pa.Table, typed: bool) -> _Kinds:
     return {
-        field.name: (json_type(table.column(field.name).to_pylist()) if typed else pa.large_string())
-        if is_json(field)
-        else field.type
+        field.name: kind_of(field, table.column(field.name))
+        if typed
+        else Kind(pa.large_string() if is_json(field) else field.type)
         for field in table.schema
     }
 
 
-def _merge(types: _Types, more: _Types) -> None:
+def _merge(kinds: _Kinds, more: _Kinds) -> None:
     for name, kind in more.items():
-        known = types.get(name, kind)
-        try:
-            fields = [pa.schema([("", known)]), pa.schema([("", kind)])]
-            types[name] = pa.unify_schemas(fields, promote_options="permissive").field(0).type
-        except pa.ArrowException:
-            types[name] = pa.large_string()
+        kinds[name] = kinds.get(name, NONE) | kind

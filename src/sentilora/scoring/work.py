@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Callable, Optional, Protocol
 
-import fsspec
-
-from sentilora.errors import DataError, SentiloraError
+from sentilora.errors import DataError, SentiloraError, UserError
 from sentilora.progress import Progress
 from sentilora.scoring.job import InputFile, Shard
-from sentilora.scoring.journal import REJECTS, Journal, JournalEntry, OutputPlace
+from sentilora.scoring.journal import Journal, JournalEntry, OutputPlace
 from sentilora.scoring.rows import ChunkRecord, RowScorer, ScoredChunk
 from sentilora.scoring.survey import Source
-from sentilora.tables.inputs import TableName, store_in_one_line
+from sentilora.tables.inputs import TableName
 from sentilora.tables.streaming import Chunk
 from sentilora.tables.writing import TableFormat
 
@@ -105,7 +102,7 @@ def numbered(
                 yield number, file, chunk
             number += 1
         if file.rows not in (None, rows):
-            raise DataError(f"{file.name} was changed while it was scored: score it again")
+            raise DataError(f"{file.name} was changed while it was scored: give the command again")
 
 
 @dataclass(frozen=True)
@@ -124,39 +121,36 @@ class Work:
     format: TableFormat
     progress: Progress
 
-    def to_file(self, target: TableName, overwrite: bool, resume: bool = True) -> Tally:
-        """Write a local file, going on where an earlier command stopped if `resume`."""
+    def to_place(self, place: OutputPlace, target: TableName, overwrite: bool, resume: bool) -> Tally:
+        """Write a file, going on where an earlier command stopped if `resume`.
+
+        Raises:
+            DataError: An input was changed meanwhile.
+        """
         records: dict[int, ChunkRecord] = {}
         resumed = repeated = 0
-        with Journal.open(OutputPlace(Path(target.name)), self.entry, overwrite, resume) as journal:
-            for number, scored in self.engine(journal.is_done):
-                if scored is None:
-                    record = journal.record(number)
-                    self.progress.skip(record.rows)
-                    resumed += record.rows
-                else:
-                    journal.keep(number, scored)
-                    record = scored.record
-                    repeated += scored.repeated
-                records[number] = record
+        with Journal.open(place, self.entry, overwrite, resume) as journal:
+            with self._unchanged_inputs(journal.forget):
+                for number, scored in self.engine(journal.is_done):
+                    if scored is None:
+                        record = journal.record(number)
+                        self.progress.skip(record.rows)
+                        resumed += record.rows
+                    else:
+                        journal.keep(number, scored)
+                        record = scored.record
+                        repeated += scored.repeated
+                    records[number] = record
             tally = Tally.of(records, resumed, repeated)
             journal.finish(target, self.format, records)
         return tally
 
-    def to_url(self, target: TableName) -> Tally:
-        """Write a file here, then copy it to a store, so that it appears there whole."""
-        with tempfile.TemporaryDirectory() as folder:
-            place = OutputPlace(Path(folder) / f"scored{target.suffixes}")
-            tally = self.to_file(TableName.parse(str(place.path)), overwrite=False, resume=False)
-            with store_in_one_line(target.name):
-                store, path = fsspec.core.url_to_fs(target.name)
-                for local, ending in ((place.rejects, REJECTS), (place.path, "")):
-                    if local.exists():
-                        store.put_file(str(local), path + ending)
-        return tally
-
     def to_standard_output(self) -> Tally:
-        """Write each chunk when it is done; rejects go to the log."""
+        """Write each chunk when it is done; rejects go to the log.
+
+        Raises:
+            DataError: An input was changed meanwhile.
+        """
         records: dict[int, ChunkRecord] = {}
         repeated: list[int] = []
 
@@ -170,5 +164,31 @@ class Work:
                     _logger.warning(line)
                 yield scored.encoded
 
-        self.format.join(encoded(), sys.stdout.buffer)
+        with self._unchanged_inputs(lambda: None):
+            self.format.join(encoded(), sys.stdout.buffer)
         return Tally.of(records, repeated=sum(repeated))
+
+    @contextlib.contextmanager
+    def _unchanged_inputs(self, forget: Callable[[], None]) -> Iterator[None]:
+        """See that the inputs are what they were when the job began, also where what they have become cannot be read.
+
+        Args:
+            forget: Called before a change is raised: what is done is of the old rows and the new.
+
+        Raises:
+            DataError: One was changed.
+        """
+        try:
+            yield
+        except UserError:
+            self._refuse_changed(forget)
+            raise
+        self._refuse_changed(forget)
+
+    def _refuse_changed(self, forget: Callable[[], None]) -> None:
+        for file in self.entry.job.inputs:
+            if file.rows is None or file.name.startswith("http"):  # one web server of several may name a file otherwise
+                continue
+            if TableName.parse(file.name).fingerprint() != file.fingerprint:
+                forget()
+                raise DataError(f"{file.name} was changed while it was scored: give the command again")

@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from typing import Any, Optional
 
 import msgspec
 import pyarrow as pa
 
-from sentilora.tables.columns import TEXT_KINDS
+from sentilora.tables.columns import TEXT_KINDS, is_utf8
 
 # A column of JSON lines holds the JSON text of its values, so that 1.10 stays 1.10 and null is not "no value".
 JSON_FIELD = pa.field("", pa.large_string(), metadata={b"sentilora": b"json"})
-_INT64 = range(-(2**63), 2**63)
-_INT64_DIGITS = 20
-_EXACT_FLOATS = range(-(2**53), 2**53 + 1)
-_JSON_TYPES = (
-    ({"bool"}, pa.bool_()),
-    ({"int", "long"}, pa.int64()),
-    ({"int", "float"}, pa.float64()),
-)
 
 
 def is_json(field: pa.Field) -> bool:
@@ -38,6 +29,23 @@ def holds_texts(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     return is_text(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_null(kind)
+
+
+def not_utf8(field: pa.Field, column: pa.ChunkedArray) -> list[int]:
+    """Which values of a column of texts or bytes are not UTF-8; none of another column."""
+    if pa.types.is_dictionary(field.type):
+        column = column.cast(field.type.value_type)
+    if is_json(field) or not (is_text(column.type) or any(is_kind(column.type) for is_kind in _BYTES)):
+        return []
+    encoded = column.cast(pa.large_binary())
+    try:
+        encoded.cast(pa.large_string())
+    except pa.ArrowInvalid:
+        return [place for place, value in enumerate(encoded.to_pylist()) if not is_utf8(value)]
+    return []
+
+
+_BYTES = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary)
 
 
 def as_values(field: pa.Field, column: pa.ChunkedArray) -> list[Any]:
@@ -76,38 +84,13 @@ def as_json(field: pa.Field, column: pa.ChunkedArray) -> list[Optional[bytes]]:
 
 
 def as_type(field: pa.Field, column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
-    """The column as another type, which `json_type` or a unification of types chose."""
+    """The column as another type, which `kinds.Kind` chose: one that holds its values."""
     if not is_json(field) and not (is_text(kind) and not is_text(field.type)):
         return column.cast(kind)
     if is_text(kind):
         return pa.chunked_array([pa.array(as_texts(field, column), kind)])
     values = [None if cell is None else json.loads(cell) for cell in column.to_pylist()]
     return pa.chunked_array([pa.array(values, kind)])
-
-
-def json_type(cells: Iterable[Optional[str]]) -> pa.DataType:
-    """The Arrow type that holds these JSON values exactly; text for a mixture, lists and records; null for none."""
-    kinds = {_json_kind(cell) for cell in cells if cell is not None} - {"null"}
-    if not kinds:
-        return pa.null()
-    for fitting, kind in _JSON_TYPES:
-        if kinds <= fitting:
-            return kind
-    return pa.large_string()
-
-
-def _json_kind(cell: str) -> str:
-    if cell in ("true", "false"):
-        return "bool"
-    if cell == "null":
-        return "null"
-    if cell[0] in '"[{':
-        return "text"
-    if any(mark in cell for mark in ".eE"):
-        return "float"
-    if len(cell) > _INT64_DIGITS or int(cell) not in _INT64:
-        return "text"
-    return "int" if int(cell) in _EXACT_FLOATS else "long"
 
 
 def _text_of_json(cell: str) -> Optional[str]:

@@ -70,7 +70,7 @@ def text_values(table: pa.Table, name: str, source: str) -> list[Optional[str]]:
         values: list[Optional[str]] = column.cast(pa.large_string()).to_pylist()
     except (UnicodeDecodeError, pa.ArrowInvalid):
         encoded = column.cast(pa.large_binary()).to_pylist()
-        row = next((row for row, value in enumerate(encoded) if not _is_utf8(value)), 0)
+        row = next((row for row, value in enumerate(encoded) if not is_utf8(value)), 0)
         raise DataError(f"{source}, row {row + 1}: column '{name}' is not UTF-8 text: save it as UTF-8") from None
     for row, value in enumerate(values):
         if value is not None and len(value) > MAX_CHARACTERS:
@@ -86,7 +86,8 @@ TEXT_KINDS = [
 ]
 
 
-def _is_utf8(value: Optional[bytes]) -> bool:
+def is_utf8(value: Optional[bytes]) -> bool:
+    """Whether bytes are UTF-8; nothing is."""
     try:
         (value or b"").decode("utf-8")
     except UnicodeDecodeError:

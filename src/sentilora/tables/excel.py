@@ -10,13 +10,18 @@ import pyarrow as pa
 from python_calamine import CalamineError, CalamineWorkbook, SheetVisibleEnum
 
 
+class EmptyWorkbookError(ValueError):
+    """No sheet holds anything."""
+
+
 def read_xlsx(content: bytes) -> pa.Table:
     """The rows of the only visible sheet that holds any; empty cells become null.
 
     A column of numbers, truths or texts keeps its type; a mixed one, and dates, become text.
 
     Raises:
-        ValueError: It is not a workbook, or has no sheet of rows, or more than one.
+        EmptyWorkbookError: No sheet holds any rows.
+        ValueError: It is not a workbook, or more than one sheet holds rows.
     """
     try:
         workbook = CalamineWorkbook.from_filelike(io.BytesIO(content))
@@ -26,7 +31,7 @@ def read_xlsx(content: bytes) -> pa.Table:
         raise ValueError(f"not an Excel workbook: {error}") from None
     filled = {name: rows for name, rows in sheets.items() if rows}
     if not filled:
-        raise ValueError("no sheet of the workbook holds any rows")
+        raise EmptyWorkbookError("no sheet of the workbook holds any rows")
     if len(filled) > 1:
         raise ValueError(f"more than one sheet holds rows ({', '.join(filled)}): save the one you mean as CSV")
     (header, *rows) = next(iter(filled.values()))

@@ -89,14 +89,21 @@ class TableName:
         return self.ending + next((suffix for suffix, name in COMPRESSIONS.items() if name == self.compression), "")
 
     def fingerprint(self) -> str:
-        """What changes when the file does: sha256 of a local file, of what its store tells of a remote one."""
+        """What changes when the file does: sha256 of a local file, of what its store tells of a remote one.
+
+        Raises:
+            DataError: It cannot be read.
+        """
         if is_url(self.name):
             with store_in_one_line(self.name):
                 store, path = fsspec.core.url_to_fs(self.name)
                 known = store.info(path)
                 told = [store.ukey(path), *(known.get(key) for key in _TOLD_BY_STORES)]
                 return hashlib.sha256(str(told).encode()).hexdigest()
-        return sha256_of(Path(self.name))
+        try:
+            return sha256_of(Path(self.name))
+        except OSError as error:
+            raise DataError(f"{self.name} cannot be read: {error.strerror}") from None
 
     @contextlib.contextmanager
     def open(self) -> Iterator[BinaryIO]:
@@ -151,7 +158,7 @@ def find_inputs(
         leave_out: Which files of a folder or pattern are not meant.
 
     Raises:
-        DataError: A name means nothing, or something twice.
+        DataError: A name means nothing, something twice, or a folder that cannot be read.
     """
     found = [input_ for name in names for input_ in _find(name, format_of_standard, leave_out)]
     times = Counter(input_.place for input_ in found)
@@ -167,14 +174,11 @@ def _find(name: str, format_of_standard: Optional[str], leave_out: Callable[[str
     if is_url(name):
         with store_in_one_line(name):
             candidates = _remote_candidates(name)
-    elif Path(name).is_dir():
-        candidates = sorted(str(entry) for entry in Path(name).iterdir() if entry.is_file() and entry.name[0] != ".")
-    elif glob.has_magic(name) and not Path(name).exists():
-        candidates = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 - keeps the name as the user wrote it
-    elif not Path(name).is_file():
-        raise DataError(f"no file at {name}")
     else:
-        return [TableName.parse(name)]
+        try:
+            candidates = _local_candidates(name)
+        except OSError as error:
+            raise DataError(f"{name} cannot be read: {error.strerror}") from None
     if candidates == [name]:
         return [TableName.parse(name)]
     tables = []
@@ -186,6 +190,17 @@ def _find(name: str, format_of_standard: Optional[str], leave_out: Callable[[str
     if not tables:
         raise DataError(f"{name} holds no files of rows: they end in {ENDINGS}")
     return tables
+
+
+def _local_candidates(name: str) -> list[str]:
+    path = Path(name)
+    if path.is_dir():
+        return sorted(str(entry) for entry in path.iterdir() if entry.is_file() and entry.name[0] != ".")
+    if glob.has_magic(name) and not path.exists():
+        return sorted(glob.glob(name, recursive=True))  # noqa: PTH207 - keeps the name as the user wrote it
+    if not path.is_file():
+        raise DataError(f"no file at {name}")
+    return [name]
 
 
 def _remote_candidates(name: str) -> list[str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import BinaryIO, Callable, TypeVar, Union
+from typing import BinaryIO, Callable, Optional, TypeVar, Union
 
 import msgspec
 import pyarrow as pa
@@ -16,7 +17,7 @@ import pyarrow.parquet
 
 from sentilora.errors import DataError
 from sentilora.tables.cells import JSON_FIELD
-from sentilora.tables.excel import read_xlsx
+from sentilora.tables.excel import EmptyWorkbookError, read_xlsx
 from sentilora.tables.inputs import TableName
 
 _MAX_LINE = 16 << 20  # bytes: a longer line is not text
@@ -61,7 +62,7 @@ class Chunk:
 
 
 def read_chunks(name: TableName, rows: int) -> Iterator[Chunk]:
-    """Read a file of rows in order, `rows` at a time (the last chunk may be shorter).
+    """Read a file of rows in order, `rows` at a time (the last chunk may be shorter); an empty file has no chunks.
 
     Text formats are read a line at a time; of Parquet a row group is in memory, and a compressed file is unpacked to
     the disk first; Excel workbooks are read whole.
@@ -110,7 +111,7 @@ class _Lines:
 
 
 class _CsvRecords:
-    """The records of a delimited file: the cells of a sound one, the reason why a broken one is."""
+    """The records of a delimited file: the cells of a sound one (none: a blank line), why a broken one is that."""
 
     def __init__(self, stream: BinaryIO, delimiter: str) -> None:
         self._lines = _Lines(stream)
@@ -132,8 +133,7 @@ class _CsvRecords:
                 records = csv.reader(self._taking(taken), delimiter=self._delimiter, strict=True)
                 yield f"is malformed ({error})"
                 continue
-            if record:  # not a blank line
-                yield record if all(map(_is_utf8, record)) else "is not UTF-8"
+            yield record if all(map(_is_utf8, record)) else "is not UTF-8"
 
     def _taking(self, taken: list[str]) -> Iterator[str]:
         for line in self._lines:
@@ -143,7 +143,9 @@ class _CsvRecords:
 
 def _read_delimited(name: TableName, stream: BinaryIO, rows: int) -> Iterator[Chunk]:
     records = iter(_CsvRecords(stream, "\t" if name.ending == ".tsv" else ","))
-    header = next(records, "is missing: the file is empty")
+    header = next(filter(None, records), None)
+    if header is None:
+        return
     if isinstance(header, str):
         raise DataError(f"{name.name}: the header {header}")
     _refuse_twins(name, header)
@@ -157,7 +159,10 @@ def _read_delimited(name: TableName, stream: BinaryIO, rows: int) -> Iterator[Ch
         columns = zip(*sound) if sound else ([] for _ in header)
         return pa.Table.from_arrays([pa.array(cells, pa.large_string()) for cells in columns], names=header)
 
-    yield from _grouped(map(parse, records), build, rows)
+    # Of a single column a blank line is the empty cell that it looks like: were it passed over, a row would be lost.
+    blank = [""] if len(header) == 1 else None
+    filled = (record or blank for record in records)
+    yield from _grouped((parse(record) for record in filled if record is not None), build, rows)
 
 
 def _read_json_lines(name: TableName, stream: BinaryIO, rows: int) -> Iterator[Chunk]:
@@ -167,13 +172,15 @@ def _read_json_lines(name: TableName, stream: BinaryIO, rows: int) -> Iterator[C
         if not _is_utf8(line):
             return "is not UTF-8"
         try:
-            return decoder.decode(line)
+            row = decoder.decode(line)
+            twice = _named_twice(line, row)
         except msgspec.ValidationError:
             return "is not a JSON object"
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, json.JSONDecodeError) as error:
             return f"is malformed ({error})"
         except RecursionError:
             return "is nested too deeply"
+        return row if twice is None else f"names '{twice}' twice"
 
     def build(sound: list[dict[str, msgspec.Raw]]) -> pa.Table:
         columns = list(dict.fromkeys(column for row in sound for column in row))
@@ -182,6 +189,16 @@ def _read_json_lines(name: TableName, stream: BinaryIO, rows: int) -> Iterator[C
         return pa.Table.from_arrays(arrays, schema=pa.schema([JSON_FIELD.with_name(column) for column in columns]))
 
     yield from _grouped((parse(line) for line in _Lines(stream) if line.strip()), build, rows)
+
+
+def _named_twice(line: str, row: Mapping[str, object]) -> Optional[str]:
+    """A name that an object of JSON has for two values, of which `row` keeps the last only."""
+    if "\\" not in line and all(line.count(f'"{name}"') == 1 for name in row):
+        return None
+    names: list[str] = json.loads(  # numbers stay text: one may have more digits than Python converts
+        line, object_pairs_hook=lambda pairs: [name for name, _ in pairs], parse_int=str, parse_float=str
+    )
+    return next((name for name in names if names.count(name) > 1), None)
 
 
 def _read_parquet(name: TableName, stream: BinaryIO, rows: int) -> Iterator[Chunk]:
@@ -202,7 +219,10 @@ def _of_parquet(name: TableName, file: pyarrow.parquet.ParquetFile, rows: int) -
 
 
 def _read_xlsx(name: TableName, stream: BinaryIO, rows: int) -> Iterator[Chunk]:
-    table = read_xlsx(stream.read())
+    try:
+        table = read_xlsx(stream.read())
+    except EmptyWorkbookError:
+        return
     _refuse_twins(name, table.column_names)
     for start in range(0, len(table), rows):
         piece = table.slice(start, rows)
