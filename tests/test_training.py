@@ -190,19 +190,24 @@ def test_metrics_refuse_other_labels() -> None:
         ClassificationMetrics.of(np.array([0, 1]), np.array([0]))
 
 
-def test_the_best_epoch_is_kept(tmp_path: Path, run: sentilora.Run) -> None:
-    """A learning rate far too high after a good start: what is saved is not the last epoch."""
-    settings = {"epochs": 8, "learning_rate": 0.02, "schedule": "constant", "seed": 6}
-    best = sentilora.train(msgspec.structs.replace(run.config, best_by="loss", **settings), output=tmp_path / "best")
+def test_the_best_epoch_is_kept(tmp_path: Path, tiny_base: Path) -> None:
+    """The more is learnt, the less is right on texts that are labelled the other way round: the last epoch is worst."""
+    words = {"dreadful": 0, "awful": 0, "lovely": 1, "great": 1}
+    data = [
+        {"text": f"the film number {n} was {word}", "label": label} for n in range(40) for word, label in words.items()
+    ]
+    turned = [{"text": f"a film was {word}", "label": 1 - label} for word, label in words.items()]
+    settings = {"base": str(tiny_base), "max_length": 32, "epochs": 6, "learning_rate": 1e-2, "best_by": "loss"}
+    tables = {"data": pd.DataFrame(data), "validation": pd.DataFrame(turned)}
+    best = sentilora.train(output=tmp_path / "best", **tables, **settings)
     losses = [epoch.validation_loss for epoch in best.record.epochs]
-    assert best.record.best_epoch == losses.index(min(losses)) + 1 < 8
+    assert best.record.best_epoch == losses.index(min(losses)) + 1 < 4
     assert best.record.scores["accuracy"] == best.record.epochs[best.record.best_epoch - 1].accuracy
-    assert f"epoch {best.record.best_epoch} of 8 validated best by loss" in best.record.notes
+    assert f"epoch {best.record.best_epoch} of 6 validated best by loss" in best.record.notes
     reloaded = evaluate(sentilora.Classifier.load(best.folder), read_labelled(str(best.folder / "validation.parquet")))
     assert np.allclose(reloaded.logits, best.validation_logits, atol=1e-5)
 
-    early = msgspec.structs.replace(run.config, best_by="loss", early_stopping=2, **settings)
-    stopped = sentilora.train(early, output=tmp_path / "early")
+    stopped = sentilora.train(output=tmp_path / "early", **tables, **settings, early_stopping=2)
     assert len(stopped.record.epochs) == stopped.record.best_epoch + 2
     assert stopped.record.epochs == best.record.epochs[: len(stopped.record.epochs)]
 
