@@ -22,6 +22,7 @@ import httpx
 import pytest
 import torch
 import uvicorn
+from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from peft import LoraConfig, get_peft_model
@@ -29,6 +30,7 @@ from pydantic import BaseModel, ValidationError
 from transformers import AutoModelForSequenceClassification
 
 import sentilora
+from sentilora.cli.app import cli
 from sentilora.errors import ModelError, UserError
 from sentilora.export import export
 from sentilora.inference.bundle import Bundle
@@ -473,6 +475,17 @@ def test_no_body_breaks_the_server(client: httpx.Client, path: str, body: Any) -
 def test_two_adapters_of_one_name_are_refused(open_shop: Bundle) -> None:
     with pytest.raises(ModelError, match="two bundles hold an adapter 'stars'"):
         create_app([open_shop, open_shop], SETTINGS)
+
+
+@pytest.mark.parametrize("blank", ["", "  "])
+@pytest.mark.parametrize("variable", ["SENTILORA_API_KEYS", "SENTILORA_ADMIN_KEYS"])
+def test_a_secret_that_did_not_arrive_does_not_open_the_api(
+    shop: Path, monkeypatch: pytest.MonkeyPatch, variable: str, blank: str
+) -> None:
+    monkeypatch.setenv(variable, blank)
+    refused = CliRunner().invoke(cli, ["serve", str(shop), "--port", "0"])
+    assert isinstance(refused.exception, UserError)
+    assert str(refused.exception) == f"{variable} is set and holds no key: put keys in it, or unset it"
 
 
 def test_the_command_serves_and_ends_well(shop: Path, tmp_path: Path) -> None:

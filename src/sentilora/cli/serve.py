@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional
@@ -9,7 +10,9 @@ from typing import Any, Optional
 import click
 
 from sentilora.cli.options import precision_option
-from sentilora.errors import MissingExtraError
+from sentilora.errors import MissingExtraError, UserError
+
+_KEYS_IN = {"api_keys": "SENTILORA_API_KEYS", "admin_keys": "SENTILORA_ADMIN_KEYS"}
 
 
 @click.command(short_help="Answer over HTTP.")
@@ -23,7 +26,7 @@ from sentilora.errors import MissingExtraError
     "api_keys",
     metavar="KEY",
     multiple=True,
-    envvar="SENTILORA_API_KEYS",
+    envvar=_KEYS_IN["api_keys"],
     show_envvar=True,
     help="A key that opens the API, which is open to all without one; in the variable, between spaces.",
 )
@@ -32,7 +35,7 @@ from sentilora.errors import MissingExtraError
     "admin_keys",
     metavar="KEY",
     multiple=True,
-    envvar="SENTILORA_ADMIN_KEYS",
+    envvar=_KEYS_IN["admin_keys"],
     show_envvar=True,
     help="A key that may also load and unload adapters.",
 )
@@ -91,6 +94,9 @@ def serve(
     curl -s localhost:8000/v1/predict -H 'Content-Type: application/json' \\
          -d '{"texts": ["A gorgeous, moving film."]}'
     """
+    for keys, variable in _KEYS_IN.items():
+        if variable in os.environ and not settings[keys]:  # a secret that did not arrive must not open the API
+            raise UserError(f"{variable} is set and holds no key: put keys in it, or unset it")
     try:
         from sentilora import serving  # noqa: PLC0415 - needs the extra
     except ModuleNotFoundError as error:
