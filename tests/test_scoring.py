@@ -456,23 +456,27 @@ def test_tables_without_rows_among_others(tmp_path: Path, bundle: Path, caplog: 
     assert not list(tmp_path.glob("none*"))
 
 
-@pytest.mark.parametrize("output", ["out.csv", "-"])
+@pytest.mark.parametrize(("output", "name"), [("out.csv", "many.csv"), ("-", "many.csv"), ("out.csv", "https.csv")])
 def test_an_input_that_changes_meanwhile_is_noticed(
-    tmp_path: Path, bundle: Path, reviews_table: Path, output: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, bundle: Path, reviews_table: Path, output: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    table = Path(name)
+    reviews_table.rename(table)
+
     def edit(scorer: RowScorer, file: Any, chunk: Any, real: Any = RowScorer.__call__) -> Any:
         if chunk.numbers[0] == 41:
-            reviews_table.write_bytes(reviews_table.read_bytes().replace(b"00001", b"10001"))
+            table.write_bytes(table.read_bytes().replace(b"00001", b"10001"))
         return real(scorer, file, chunk)
 
     more = {"format": "csv"} if output == "-" else {}
     target = output if output == "-" else tmp_path / output
     with monkeypatch.context() as patch:
         patch.setattr(RowScorer, "__call__", edit)
-        with pytest.raises(DataError, match=r"many\.csv was changed while it was scored: give the command again"):
-            score(reviews_table, target, model=bundle, chunk_rows=20, **more)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["many.csv"]
-    assert score(reviews_table, tmp_path / "again.csv", model=bundle).resumed == 0
+        with pytest.raises(DataError, match=f"{name} was changed while it was scored: give the command again"):
+            score(table, target, model=bundle, chunk_rows=20, **more)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [name]
+    assert score(table, tmp_path / "again.csv", model=bundle).resumed == 0
 
 
 def test_what_may_not_be_read_or_written_is_the_users_to_put_right(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Optional, Union
 
 from sentilora.analysis.dates import Period, PeriodChoice, choose_period, is_ambiguous, name_of, read_date, start_of
 from sentilora.analysis.shares import Share, Tally, Trend, stands_out, trend_of
+from sentilora.analysis.slices import NO_VALUE
 from sentilora.analysis.telling import SurestTexts, TellingText, choose_telling
 from sentilora.analysis.terms import MOST_TERMS, TermCounts, Terms
 from sentilora.artifacts import PathLike
@@ -26,7 +27,7 @@ from sentilora.tables.sources import FROM_PYTHON, SupportsArrow
 _MOST_VALUES = 10_000  # of a column that are counted: bounds the memory
 _LONGEST_VALUE = 200  # characters: the same
 _SHOWN_VALUES = 100
-_NO_VALUE, _OTHERS = "(no value)", "(other values)"
+_OTHERS = "(other values)"
 _SENTIMENTS = (*SENTIMENT.names, UNCERTAIN)
 _SAY_FORMAT = "say how dates are written with --date-format, such as %d/%m/%Y"
 _NO_DATE = "they have no date"
@@ -241,7 +242,7 @@ class _Count:
             yield self._days.setdefault(day, Tally())
         for name, values in rows.groups.items():
             tallies = self._values[name]
-            value = (values[place] or _NO_VALUE)[:_LONGEST_VALUE]
+            value = (values[place] or NO_VALUE)[:_LONGEST_VALUE]
             if value not in tallies and len(tallies) >= _MOST_VALUES:
                 value = _OTHERS
             yield tallies.setdefault(value, Tally())

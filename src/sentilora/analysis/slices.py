@@ -16,7 +16,7 @@ from sentilora.text import EncodedText
 
 _MOST = 20
 _FEWEST_TEXTS = 5
-_NO_VALUE = "(no value)"
+NO_VALUE = "(no value)"
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def slices_by(by: str, keys: Sequence[str], answers: Answers) -> tuple[Slice, ..
         keys: n, one a text; those that are `NoGroup` make one slice.
         answers: To the same n texts.
     """
-    keys = [_NO_VALUE if isinstance(key, NoGroup) else key for key in keys]
+    keys = [NO_VALUE if isinstance(key, NoGroup) else key for key in keys]
     counts = Counter(keys)
     kept = {key for key, count in counts.most_common(_MOST) if count >= _FEWEST_TEXTS}
     others = f"{len(counts) - len(kept)} other values"

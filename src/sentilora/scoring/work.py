@@ -21,6 +21,8 @@ from sentilora.tables.writing import TableFormat
 
 _logger = logging.getLogger("sentilora")
 
+_WEB = ("http://", "https://")
+
 
 @dataclass(frozen=True)
 class Tally:
@@ -187,7 +189,7 @@ class Work:
 
     def _refuse_changed(self, forget: Callable[[], None]) -> None:
         for file in self.entry.job.inputs:
-            if file.rows is None or file.name.startswith("http"):  # one web server of several may name a file otherwise
+            if file.rows is None or file.name.startswith(_WEB):  # one server of several may name a file otherwise
                 continue
             if TableName.parse(file.name).fingerprint() != file.fingerprint:
                 forget()
