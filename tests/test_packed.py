@@ -92,6 +92,33 @@ def test_a_plain_model_is_packed_too(tiny_base: Path) -> None:
         assert torch.allclose(PackedDistilBert(model)(TEXTS), padded_logits(model), atol=1e-5)
 
 
+def test_attention_that_could_drop_is_exact_where_it_drops_nothing(tiny_base: Path) -> None:
+    model = adapted(tiny_base, ALL)
+    expected = gradients(model, padded_logits(model))
+    for block in model.get_base_model().distilbert.transformer.layer:
+        block.attention.dropout.p = 1e-9  # which 16 bits round to none
+    found = gradients(model, PackedDistilBert(model)(TEXTS))
+    for name, gradient in expected.items():
+        assert (found[name] - gradient).norm() <= 1e-5 * gradient.norm(), name
+
+
+def test_texts_of_like_lengths_share_the_kernels_of_attention(tiny_base: Path, capfd: Any) -> None:
+    model = adapted(tiny_base, ("q_lin",))
+    packed = PackedDistilBert(model, torch.bfloat16)
+
+    def shapes(lengths: range) -> set[str]:
+        with torch.backends.mkldnn.verbose(torch.backends.mkldnn.VERBOSE_ON_CREATION):  # type: ignore[no-untyped-call]
+            for length in lengths:
+                packed([[2] * length]).sum().backward()
+        products = [line.split(",") for line in capfd.readouterr().out.splitlines() if ",matmul," in line]
+        return {words[-2] for words in products if words[-2].split(":")[0].count("x") == 2}
+
+    alone = shapes(range(48, 49))
+    if not alone:
+        pytest.skip("this processor multiplies bf16 without oneDNN")
+    assert shapes(range(33, 49)) == alone
+
+
 def test_bf16_is_near(tiny_base: Path) -> None:
     model = adapted(tiny_base, ALL)
     exact, half = padded_logits(model), PackedDistilBert(model, torch.bfloat16)(TEXTS)

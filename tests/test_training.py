@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -275,3 +277,22 @@ def test_the_log_and_the_curve(run: sentilora.Run) -> None:
     validations = [line for line in log if "eval_loss" in line]
     assert [line["eval_accuracy"] for line in validations] == [epoch.accuracy for epoch in run.record.epochs]
     assert (run.folder / "training.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_few_kernels_are_kept() -> None:
+    """In a process of its own, as oneDNN reads how many once."""
+    script = """
+import torch
+from sentilora.training.memory import few_kernels_kept
+few_kernels_kept()
+with torch.backends.mkldnn.verbose(torch.backends.mkldnn.VERBOSE_ON_CREATION):
+    for rows in [*range(1, 201), 200, 1]:
+        torch.ops.mkldnn._linear_pointwise(torch.ones(rows, 8), torch.ones(8, 8), None, "none", [], "")
+"""
+    output = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+
+    def made(rows: int) -> int:
+        return sum("cache_miss" in line and f",mb{rows}ic8oc8," in line for line in output.splitlines())
+
+    assert made(200) == 1  # lately used
+    assert made(1) == 2  # long ago

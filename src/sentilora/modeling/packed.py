@@ -11,7 +11,6 @@ from functools import cached_property
 from itertools import accumulate
 from typing import Any, Optional, cast
 
-import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - as PyTorch's users call it
 from peft import PeftModel, PeftType
@@ -19,7 +18,10 @@ from peft.tuners.lora import Linear as LoraLayer
 from torch import Tensor, nn
 from transformers import DistilBertForSequenceClassification
 
+from sentilora.modeling.dropouts import Dropouts, rate_of
+
 _USUAL_TOKENS = 4096  # of a product that weights are laid out for
+_ALIKE = 16  # tokens; attention works on texts as if they were as long as the next multiple of it
 
 
 def packable(model: nn.Module) -> bool:
@@ -31,51 +33,6 @@ def packable(model: nn.Module) -> bool:
         return False
     linear = [layer for block in classifier.distilbert.transformer.layer for layer in _linear_layers(block)]
     return all(type(layer) is nn.Linear or _is_plain_lora(layer) for layer in linear)
-
-
-class Dropouts:
-    """What draws at random what a pass drops; a pass of its own has one of its own, so that several may run at once.
-
-    Args:
-        seed: On a CPU; None draws one from PyTorch's generator, which decides alone elsewhere.
-    """
-
-    def __init__(self, seed: Optional[int] = None) -> None:
-        self._seed = seed
-
-    def on(self, x: Tensor, dropout: nn.Module) -> Tensor:
-        """What this module makes of x."""
-        return self.at(x, _rate(dropout))
-
-    def at(self, x: Tensor, rate: float) -> Tensor:
-        """Elements of x dropped at this rate, the others scaled up."""
-        if rate == 0:
-            return x
-        if x.device.type != "cpu":
-            return F.dropout(x, rate)
-        kept, scale = self.kept(x, rate)
-        return x * kept.to(x.dtype).mul_(scale)
-
-    def kept(self, x: Tensor, rate: float) -> tuple[Tensor, float]:
-        """Which elements of x dropout keeps, bool in x's shape, and what they are to be scaled by.
-
-        16 random bits an element, from NumPy's fastest generator, where PyTorch's own dropout draws a whole number for
-        each: eight times as fast on CPUs.
-        """
-        dropped = min(round(rate * 2**16), 2**16 - 1)
-        randoms = torch.from_numpy(self._generator.random_raw(-(-x.numel() // 4)).view(np.int16))
-        kept = randoms[: x.numel()] >= dropped - 2**15
-        return kept.view(x.shape), 2**16 / (2**16 - dropped)
-
-    @cached_property
-    def _generator(self) -> np.random.SFC64:
-        return np.random.SFC64(drawn_seeds(1)[0] if self._seed is None else self._seed)
-
-
-def drawn_seeds(count: int) -> list[int]:
-    """So many seeds, as PyTorch's generator has them."""
-    seeds: list[int] = torch.empty(count, dtype=torch.int64).random_().tolist()
-    return seeds
 
 
 class PackedEncoder:
@@ -192,17 +149,54 @@ class _Block:
 
         Rows of text i are `lengths[i]` of `hidden` and `asking_lengths[i]` of `asking`.
         """
+        key, value = self.key.frozen_alone, self.value.frozen_alone
+        if len(asking) == len(lengths) < len(hidden) and key is not None and value is not None:
+            attended = self._attended_once(asking, hidden, key, value, lengths, dropouts)
+        else:
+            attended = self._attended(asking, hidden, asking_lengths, lengths, dropouts)
+        attended = self.attention_norm(self.out(attended.reshape(asking.shape), dropouts) + asking)
+        expanded = self.lin2(self.ffn.activation(self.lin1(attended, dropouts)), dropouts)
+        return self.output_norm(dropouts.on(expanded, self.ffn.dropout) + attended)
+
+    def _attended(
+        self, asking: Tensor, hidden: Tensor, asking_lengths: list[int], lengths: list[int], dropouts: Dropouts
+    ) -> Tensor:
+        """The values that each row of `asking` attends to, [rows, heads, size]."""
         heads = (-1, self.attention.n_heads, asking.shape[1] // self.attention.n_heads)
-        rate = _rate(self.attention.dropout)
+        rate = rate_of(self.attention.dropout)
         texts = zip(
             self.query(asking, dropouts).view(heads).transpose(0, 1).split_with_sizes(asking_lengths, dim=1),
             self.key(hidden, dropouts).view(heads).transpose(0, 1).split_with_sizes(lengths, dim=1),
             self.value(hidden, dropouts).view(heads).transpose(0, 1).split_with_sizes(lengths, dim=1),
         )
-        attended = torch.cat([_attention(*text, rate, dropouts).transpose(0, 1) for text in texts])
-        attended = self.attention_norm(self.out(attended.reshape(asking.shape), dropouts) + asking)
-        expanded = self.lin2(self.ffn.activation(self.lin1(attended, dropouts)), dropouts)
-        return self.output_norm(dropouts.on(expanded, self.ffn.dropout) + attended)
+        return torch.cat([_attention(*text, rate, dropouts).transpose(0, 1) for text in texts])
+
+    def _attended_once(
+        self,
+        asking: Tensor,
+        hidden: Tensor,
+        key: _FrozenWeight,
+        value: _FrozenWeight,
+        lengths: list[int],
+        dropouts: Dropouts,
+    ) -> Tensor:
+        """The same where each text has one row of `asking`: no key or value of a token need be computed for it.
+
+        q'(W x) is (q'W) x, with W the keys' weight; their bias moves all scores alike. Values are summed up before
+        their weight is applied, not after.
+        """
+        heads = (self.attention.n_heads, asking.shape[1] // self.attention.n_heads, -1)
+        query = self.query(asking, dropouts).view(-1, *heads[:2]) * heads[1] ** -0.5
+        wanted = torch.einsum("nhs,hsd->nhd", query, key.plain.view(heads))
+        rate = rate_of(self.attention.dropout)
+        sums, shares = [], []
+        for each, text in zip(wanted, hidden.split_with_sizes(lengths)):
+            weights = dropouts.at((each @ text.t()).softmax(-1), rate)
+            sums.append(weights @ text)
+            shares.append(weights.sum(-1))
+        answers: Tensor = torch.einsum("nhd,hsd->nhs", torch.stack(sums), value.plain.view(heads))
+        attended: Tensor = answers + value.bias.view(heads[:2]) * torch.stack(shares)[..., None]
+        return attended
 
 
 def _attention(query: Tensor, key: Tensor, value: Tensor, rate: float, dropouts: Dropouts) -> Tensor:
@@ -217,38 +211,46 @@ class _PlainAttention(torch.autograd.Function):
     """Attention as matrix products, for CPUs.
 
     In bfloat16 PyTorch's flash attention has a backward pass half as fast there, and with dropout it has none. The
-    products are faster of texts copied out of the packed rows, and scales are cheapest on the smallest factor.
+    products are faster of texts copied out of the packed rows, and scales are cheapest on the smallest factor. The
+    copies have zeros behind, so that few lengths occur: oneDNN makes and keeps a kernel for each shape of a product.
     """
 
     @staticmethod
     def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, rate: float, dropouts: Dropouts) -> Tensor:
-        query, key, value = query.contiguous() * query.shape[-1] ** -0.5, key.contiguous(), value.contiguous()
-        weights = torch.bmm(query, key.transpose(1, 2)).softmax(-1)
+        ctx.asking, ctx.length = query.shape[1], key.shape[1]
+        query, key, value = _lengthened(query) * query.shape[-1] ** -0.5, _lengthened(key), _lengthened(value)
+        scores = torch.bmm(query, key.transpose(1, 2))
+        scores[..., ctx.length :] = -torch.inf
+        weights = scores.softmax(-1)
         used, ctx.scale = weights, 1.0
         if rate:
             kept, ctx.scale = dropouts.kept(weights, rate)
             used, value = weights * kept.to(weights.dtype), value * ctx.scale
         output = torch.bmm(used, value)
         ctx.save_for_backward(query, key, value, weights, used, output if rate else None)
-        return output
+        return output[:, : ctx.asking]
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Any:
         query, key, value, weights, used, output = ctx.saved_tensors
-        gradient = gradient.contiguous()
+        gradient = _lengthened(gradient)
         to_used = torch.bmm(gradient, value.transpose(1, 2))
         if output is None:
             to_scores = torch._softmax_backward_data(to_used, weights, -1, weights.dtype)
         else:  # the sum over a row of what softmax takes off is found from the output: Dao et al., 2022, appendix B.4
             to_scores = to_used.mul_(used).addcmul_(weights, (gradient * output).sum(-1, keepdim=True), value=-1)
-        to_query = torch.bmm(to_scores, key).mul_(query.shape[-1] ** -0.5)
-        to_key = torch.bmm(to_scores.transpose(1, 2), query)
-        return to_query, to_key, torch.bmm(used.transpose(1, 2), gradient).mul_(ctx.scale), None, None
+        to_query = torch.bmm(to_scores, key).mul_(query.shape[-1] ** -0.5)[:, : ctx.asking]
+        to_key = to_value = None
+        if ctx.needs_input_grad[1]:
+            to_key = torch.bmm(to_scores.transpose(1, 2), query)[:, : ctx.length]
+        if ctx.needs_input_grad[2]:
+            to_value = torch.bmm(used.transpose(1, 2), gradient).mul_(ctx.scale)[:, : ctx.length]
+        return to_query, to_key, to_value, None, None
 
 
-def _rate(dropout: Any) -> float:
-    """How much a module drops now."""
-    return float(dropout.p) if isinstance(dropout, nn.Dropout) and dropout.training else 0.0
+def _lengthened(rows: Tensor) -> Tensor:
+    """A copy of [heads, n, size] with zeros behind, n as the next multiple of `_ALIKE`."""
+    return F.pad(rows, (0, 0, 0, -rows.shape[1] % _ALIKE)).contiguous()
 
 
 class _Affine:
@@ -281,15 +283,20 @@ class _Linear:
         self.frozen = None if trained else _FrozenWeight(getattr(layer, "base_layer", layer), dtype)
         self.lora: Any = layer if isinstance(layer, LoraLayer) else None
 
+    @property
+    def frozen_alone(self) -> Optional[_FrozenWeight]:
+        """The weight, where it is all that there is: nothing of the layer is trained."""
+        return self.frozen if self.lora is None or self.lora.disable_adapters else None
+
     def __call__(self, x: Tensor, dropouts: Dropouts) -> Tensor:
         output: Tensor
         if self.trained is not None:
             return F.linear(x, *self.trained())
-        if self.lora is None or self.lora.disable_adapters:
+        if self.frozen_alone is not None:
             output = _Frozen.apply(x, self.frozen)  # type: ignore[no-untyped-call]
             return output
         (name,) = self.lora.active_adapters
-        rate = _rate(self.lora.lora_dropout[name])
+        rate = rate_of(self.lora.lora_dropout[name])
         dropped = dropouts.at(x, rate) if rate else None
         down, up = self.lora.lora_A[name].weight, self.lora.lora_B[name].weight * self.lora.scaling[name]
         output = _LowRankUpdated.apply(x, dropped, self.frozen, down, up)  # type: ignore[no-untyped-call]
@@ -304,26 +311,34 @@ class _FrozenWeight:
         self.source = layer.weight.detach()
         self.bias = layer.bias.detach().to(dtype)
         self.laid_out = _onednn_multiplies(dtype, self.source.device)
-        self.weight = self._laid_out(self.source) if self.laid_out else self.source.to(dtype)
-        self.transposed: Optional[Tensor] = None
+
+    @cached_property
+    def plain(self) -> Tensor:
+        """The weight as PyTorch lays it out."""
+        weight: Tensor = self.source.to(self.dtype)
+        return weight
 
     def times(self, x: Tensor) -> Tensor:
         """`x weight' + bias` of x [tokens, in]."""
         if not self.laid_out:
-            return F.linear(x, self.weight, self.bias)
-        output: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
+            return F.linear(x, self.plain, self.bias)
+        output: Tensor = torch.ops.mkldnn._linear_pointwise(x, self._forth, self.bias, "none", [], "")
         return output
 
     def gradient(self, gradient: Tensor) -> Tensor:
         """`gradient weight` of a gradient [tokens, out]."""
         if not self.laid_out:
-            return gradient @ self.weight
-        if self.transposed is None:  # which inference never needs
-            self.transposed = self._laid_out(self.source.t())
-        output: Tensor = torch.ops.mkldnn._linear_pointwise(
-            gradient.contiguous(), self.transposed, None, "none", [], ""
-        )
+            return gradient @ self.plain
+        output: Tensor = torch.ops.mkldnn._linear_pointwise(gradient.contiguous(), self._back, None, "none", [], "")
         return output
+
+    @cached_property
+    def _forth(self) -> Tensor:
+        return self._laid_out(self.source)
+
+    @cached_property
+    def _back(self) -> Tensor:  # which inference never needs
+        return self._laid_out(self.source.t())
 
     def _laid_out(self, weight: Tensor) -> Tensor:
         laid_out: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.to(self.dtype).contiguous(), _USUAL_TOKENS)

@@ -29,7 +29,7 @@ from sentilora.notes import Notes
 from sentilora.tables import FROM_PYTHON, Source
 from sentilora.training.begun import claim
 from sentilora.training.checkpoints import Checkpoints, InterruptedTrainingError, restore_adapter
-from sentilora.training.memory import freed_memory_kept
+from sentilora.training.memory import few_kernels_kept, freed_memory_kept
 from sentilora.training.preparation import Preparation, prepare
 from sentilora.training.processes import Processes, is_main_process
 from sentilora.training.run import Run, RunRecord
@@ -85,6 +85,7 @@ def train(
         _logger.setLevel(logging.WARNING)
     else:
         refuse_existing(folder, overwrite)
+    few_kernels_kept()
     notes = Notes()
     device = choose_device(config.device, notes)
     processes = Processes.join(device)

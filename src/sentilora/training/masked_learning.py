@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Optional
@@ -18,13 +18,14 @@ from safetensors.torch import load_file, save
 from sentilora.artifacts import new_folder, sha256_of, write_file, write_json
 from sentilora.config import PretrainConfig
 from sentilora.errors import ModelError, OutputError
-from sentilora.modeling.packed import PackedMaskedLM, token_budgets
+from sentilora.modeling.packed import PackedMaskedLM
 from sentilora.training.checkpoints import moments_in, moments_of
-from sentilora.training.corpus import Corpus, Pieces
+from sentilora.training.corpus import Corpus
 from sentilora.training.masking import MaskedPiece, Masking
+from sentilora.training.parts import TOKENS_A_PART, PartWorkers, even_parts
 from sentilora.training.trainer import DivergedError
 
-_TOKENS_A_PART = {"cpu": 4096, "cuda": 32768, "mps": 16384}
+_TOKENS_A_PART = {"cpu": TOKENS_A_PART, "cuda": 32768, "mps": 16384}
 _TIMED_STEPS = 3
 _LARGEST_GRADIENT = 1.0  # its norm; larger ones are scaled down
 _TENSORS = "training.safetensors"
@@ -97,6 +98,7 @@ class MaskedLearner:
         self.masking = masking
         self.config = config
         self.packed = PackedMaskedLM(model, dtype)
+        self.workers = PartWorkers() if model.device.type == "cpu" else None
         self.optimizer = _optimizer(model, config)
         self.batches = list(islice(corpus.batches(config.batch_tokens, config.epochs, config.seed), config.max_steps))
 
@@ -133,10 +135,11 @@ class MaskedLearner:
 
     def held_out(self) -> HeldOutScores:
         """Guess hidden tokens of the held-out texts: the same ones whenever it is asked."""
+        masked = self.masking(self.corpus.held_out, np.random.default_rng(self.config.seed))
         loss, right, tokens = 0.0, 0, 0
         with torch.inference_mode():
-            for part in self._parts(self.corpus.held_out, np.random.default_rng(self.config.seed)):
-                logits, hidden = self._guess(part)
+            for rows in self._parts(masked):
+                logits, hidden = self._guess([masked[row] for row in rows])
                 loss += F.cross_entropy(logits, hidden, reduction="sum").item()
                 right += int((logits.argmax(dim=1) == hidden).sum())
                 tokens += len(hidden)
@@ -168,22 +171,27 @@ class MaskedLearner:
 
     def _add_gradients(self, rows: Sequence[int], step: int) -> float:
         """Add the gradients of the mean loss over a batch's hidden tokens, part by part; returns that loss."""
-        pieces = [self.corpus.train[row] for row in rows]
-        parts = list(self._parts(pieces, np.random.default_rng((self.config.seed, step))))
-        tokens = sum(len(piece.places) for part in parts for piece in part)
+        masked = self.masking([self.corpus.train[row] for row in rows], np.random.default_rng((self.config.seed, step)))
+        tokens = sum(len(piece.places) for piece in masked)
+
+        def loss_of(part: Sequence[int], _: int = 0) -> torch.Tensor:
+            logits, hidden = self._guess([masked[row] for row in part])
+            return F.cross_entropy(logits, hidden, reduction="sum") / tokens
+
+        parts = self._parts(masked)
+        if self.workers is not None:
+            return self.workers.add_gradients(loss_of, parts, self.model.parameters()).item()
         total = 0.0
         for part in parts:
-            logits, hidden = self._guess(part)
-            loss = F.cross_entropy(logits, hidden, reduction="sum") / tokens
+            loss = loss_of(part)
             loss.backward()  # type: ignore[no-untyped-call]
             total += loss.item()
         return total
 
-    def _parts(self, pieces: Pieces, rng: np.random.Generator) -> Iterator[list[MaskedPiece]]:
-        """The pieces with hidden tokens, in parts that fit the memory."""
-        masked = self.masking(pieces, rng)
-        for rows in token_budgets([len(piece.ids) for piece in masked], _TOKENS_A_PART[self.model.device.type]):
-            yield [masked[row] for row in rows]
+    def _parts(self, masked: Sequence[MaskedPiece]) -> list[list[int]]:
+        """Rows in parts that fit the memory."""
+        at_once = self.workers.count if self.workers is not None else 1
+        return even_parts([len(piece.ids) for piece in masked], _TOKENS_A_PART[self.model.device.type], at_once)
 
     def _guess(self, part: Sequence[MaskedPiece]) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits, float32 [m, vocabulary], of the hidden tokens, int64 [m]."""

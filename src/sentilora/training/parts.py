@@ -11,7 +11,7 @@ from typing import Callable
 import torch
 from torch import Tensor
 
-from sentilora.modeling.packed import drawn_seeds
+from sentilora.modeling.dropouts import drawn_seeds
 
 TOKENS_A_PART = 2048  # on two CPU cores the fastest of 1024, 2048 and 4096
 _AT_ONCE = 2

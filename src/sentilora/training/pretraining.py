@@ -44,7 +44,7 @@ from sentilora.training.corpus import Texts, read_corpus
 from sentilora.training.log import StepLog
 from sentilora.training.masked_learning import HeldOutScores, MaskedLearner, PretrainProgress, newest_checkpoint
 from sentilora.training.masking import Masking
-from sentilora.training.memory import freed_memory_kept
+from sentilora.training.memory import few_kernels_kept, freed_memory_kept
 from sentilora.training.run import versions
 from sentilora.training.trainer import PACKED_DTYPES, DivergedError
 
@@ -138,6 +138,7 @@ def pretrain(
     config = config or load_pretrain_config(overrides=settings)
     folder = Path(output)
     refuse_existing(folder, overwrite)
+    few_kernels_kept()
     notes = Notes()
     device = choose_device(config.device, notes)
     precision = _precision(config, device, notes)
