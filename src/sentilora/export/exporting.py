@@ -270,7 +270,8 @@ def _descend(candidates: Sequence[_Candidate], build: Callable[[Quantisation], G
             notes.say(f"{quantisation.name} is refused for {name}: {verdict}")
     closest = "; ".join(f"{name}: {verdict}" for name, verdict in failed.items())
     raise ParityError(
-        f"no way to quantise keeps the answers ({closest}): nothing was saved; predict with the run or a merged model instead"
+        f"no way to quantise keeps the answers ({closest}): nothing was saved; "
+        "predict with the run or a merged model instead"
     )
 
 
