@@ -14,13 +14,25 @@ from typing import Any, Callable
 import msgspec
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
 import sentilora
+from sentilora.artifacts import Manifest, write_manifest
+from sentilora.errors import ModelError, OutputError
+from sentilora.modeling import devices
+from sentilora.modeling.devices import Device
+from sentilora.modeling.dropouts import drawn_seeds
+from sentilora.notes import Notes
+from sentilora.training.checkpoints import Checkpoints, Conditions
+from sentilora.training.preparation import prepare
+from sentilora.training.processes import Processes
 from sentilora.training.sampling import EpochSampler
+from sentilora.training.trainer import LoraTrainer, build_trainer
 
+ALONE = Processes(0, 1, "cpu")
 EPOCHS, STEPS_AN_EPOCH = 40, 6
 ADAPTER = "adapter/adapter_model.safetensors"
 
@@ -41,6 +53,12 @@ def interrupt(arguments: list[str], cwd: Path, number: int, after_step: int) -> 
     process.send_signal(number)
     output, errors = process.communicate(timeout=60)
     return subprocess.CompletedProcess(arguments, process.returncode, output, errors)
+
+
+def logged(run: Path) -> list[dict[str, float]]:
+    """The steps and validations in a run's log; its line of times is left out."""
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text("utf-8").splitlines()]
+    return [line for line in lines if "train_runtime" not in line]
 
 
 def finish(arguments: list[str], cwd: Path, **more: Any) -> subprocess.CompletedProcess[str]:
@@ -70,6 +88,7 @@ def test_killed_twice_it_ends_where_an_uninterrupted_training_ends(
     ours, theirs = (json.loads((run / "metrics.json").read_text("utf-8")) for run in (tmp_path / "run", uninterrupted))
     assert ours["epochs"] == theirs["epochs"]
     assert ours["scores"] == theirs["scores"]
+    assert logged(tmp_path / "run") == logged(uninterrupted)
     assert any(note.startswith("resumed from") for note in ours["notes"])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
 
@@ -155,10 +174,72 @@ def test_a_training_killed_after_its_last_step_only_ends(tmp_path: Path, run: se
     last.rename(unfinished / "checkpoints")
     (unfinished / "adapter").mkdir()  # and cut short again while it was saved
     (unfinished / "config.yaml").write_text((tmp_path / "whole/config.yaml").read_text("utf-8"), "utf-8")
+    # The validation was logged, which the checkpoint before it does not know, and the disk was full then.
+    (unfinished / "log.jsonl").write_text(
+        (tmp_path / "whole/log.jsonl").read_text("utf-8") + '{"step": 6, "ep', "utf-8"
+    )
+    (unfinished / "checkpoints/.step-000099.0123abcd.tmp").mkdir()
+    (unfinished / ".metrics.json.1.tmp").touch()
     killed = sentilora.train(config, output=tmp_path / "killed")
     assert (killed.folder / ADAPTER).read_bytes() == (whole.folder / ADAPTER).read_bytes()
     assert killed.record.epochs == whole.record.epochs
+    assert logged(killed.folder) == logged(whole.folder)
+    assert not list(killed.folder.rglob(".*"))
     assert np.array_equal(killed.validation_logits, whole.validation_logits)
+
+
+def test_what_auto_settles_otherwise_does_not_go_on(
+    tmp_path: Path, run: sentilora.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Begun on a machine without bf16, taken up on one that has it."""
+    config = msgspec.structs.replace(run.config, precision="auto", epochs=1)
+    unfinished = tmp_path / "run.unfinished"
+    monkeypatch.setattr(devices, "_cpu_has_bf16", lambda: False)
+    sentilora.train(config, output=tmp_path / "run").folder.rename(unfinished)
+    monkeypatch.setattr(devices, "_cpu_has_bf16", lambda: True)
+    refused = "it was begun in fp32, packed, by 1 process, and would go on in bf16, packed, by 1 process; choose"
+    with pytest.raises(OutputError, match=refused):
+        sentilora.train(config, output=tmp_path / "run")
+    (checkpoint,) = (unfinished / "checkpoints").glob("step-*")
+    progress = json.loads((checkpoint / "training.json").read_text("utf-8"))
+    del progress["conditions"]  # as an earlier version wrote it
+    (checkpoint / "training.json").write_text(json.dumps(progress), "utf-8")
+    write_manifest(checkpoint, msgspec.json.decode((checkpoint / "sentilora.json").read_bytes(), type=Manifest))
+    with pytest.raises(ModelError, match=r"is of another version .*: pass --overwrite to begin anew"):
+        sentilora.train(config, output=tmp_path / "run")
+    anew = sentilora.train(config, output=tmp_path / "run", overwrite=True)
+    assert anew.record.precision == "bf16"
+
+
+def test_the_loss_scale_of_fp16_goes_on(tmp_path: Path, run: sentilora.Run) -> None:
+    """With a scaler on the CPU, as fp16 itself trains on GPUs only."""
+    (checkpoints, ours), (_, again) = (trainer_of(run, tmp_path) for _ in range(2))
+    ours.accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**9)
+    again.accelerator.scaler = torch.amp.GradScaler("cpu")
+    for trainer in (ours, again):
+        trainer.create_scheduler(12, trainer.optimizer)
+    ours._save_checkpoint(None, None)
+    again._load_optimizer_and_scheduler(str(checkpoints.newest()))
+    assert again.accelerator.scaler.state_dict() == ours.accelerator.scaler.state_dict()
+    assert again.accelerator.scaler.get_scale() == 2.0**9
+
+
+def test_each_process_draws_dropout_of_its_own(tmp_path: Path, run: sentilora.Run) -> None:
+    def drawn(rank: int) -> list[int]:
+        trainer_of(run, tmp_path, Processes(rank, 2, "cpu"))
+        return drawn_seeds(5)
+
+    assert drawn(0) != drawn(1)
+    assert drawn(0) == drawn(0)
+
+
+def trainer_of(run: sentilora.Run, folder: Path, processes: Processes = ALONE) -> tuple[Checkpoints, LoraTrainer]:
+    """A Trainer for the same training, before its first step."""
+    prepared = prepare(run.config, run.config.data, None, Device("cpu"), Notes())
+    conditions = Conditions(precision=prepared.precision, batching=prepared.batching, processes=processes.count)
+    known = (prepared.classifier, prepared.base, prepared.manifest, prepared.fingerprint)
+    checkpoints = Checkpoints(folder / "checkpoints", *known, conditions, processes)
+    return checkpoints, build_trainer(prepared, run.config, checkpoints)
 
 
 def test_checkpoints_hold_only_what_trains(run: sentilora.Run) -> None:

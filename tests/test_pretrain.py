@@ -113,6 +113,8 @@ def test_killed_it_ends_where_an_uninterrupted_one_ends(tiny_base: Path, reviews
     assert finish(arguments, whole).returncode == 0
     killed = interrupt(arguments, tmp_path, signal.SIGKILL)
     assert killed.returncode == -signal.SIGKILL
+    (tmp_path / "base.unfinished/.pretraining.json.1.tmp").touch()  # and in the midst of writing
+    (tmp_path / "base.unfinished/checkpoints/.step-00000099.0123abcd.tmp").mkdir()
     finished = finish(arguments, tmp_path)
     assert finished.returncode == 0, finished.stderr
     assert "resumed from base.unfinished/checkpoints/step-" in finished.stderr
@@ -120,6 +122,7 @@ def test_killed_it_ends_where_an_uninterrupted_one_ends(tiny_base: Path, reviews
     assert (tmp_path / "base" / WEIGHTS).read_bytes() == (whole / "base" / WEIGHTS).read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["base", "whole"]
     assert not (tmp_path / "base" / "checkpoints").exists()
+    assert not list((tmp_path / "base").glob(".*"))
     ours, theirs = (folder / "base" / "log.jsonl" for folder in (tmp_path, whole))
     assert ours.read_text("utf-8") == theirs.read_text("utf-8")
 
@@ -136,6 +139,13 @@ def test_stopped_it_says_how_to_go_on_and_only_with_the_same(
     changed = finish(command(tiny_base, data, "--seed", 3), tmp_path)
     assert changed.returncode == 2
     assert "begun with other settings (seed)" in changed.stderr
+    (progress,) = tmp_path.glob("base.unfinished/checkpoints/step-*/training.json")
+    ours = progress.read_text("utf-8")
+    progress.write_text(ours.replace('"fp32"', '"bf16"'), "utf-8")  # as `auto` settles it on another machine
+    changed = finish(command(tiny_base, data), tmp_path)
+    assert changed.returncode == 2
+    assert "cannot go on: it was begun in bf16, and would go on in fp32" in changed.stderr
+    progress.write_text(ours, "utf-8")
     data.write_text(data.read_text("utf-8").replace(" the ", " a "), "utf-8")
     changed = finish(command(tiny_base, data), tmp_path)
     assert changed.returncode == 2

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +55,7 @@ def test_the_official_folder(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ("", "cannot be read: Empty CSV file"),
-        ("text,label\n", "holds no rows with a text"),
+        ("text,label\n", "holds no row with a text and a label"),
         ("words,label\na,0\n", "no column for the texts (it has words, label): name it with --text-column"),
         ("text,moons\na,0\n", "no column for the labels (it has text, moons): name it with --label-column"),
         ("text,label\ngood,1\nbad,0\nhm,maybe\n", "row 3, column 'label': 'maybe' is not a label"),
@@ -85,6 +86,12 @@ def test_bytes_that_are_not_utf8_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(b'{"text": "bad", "label": 0}\n{"text": "caf\xe9", "label": 1}\n')
     with pytest.raises(DataError, match="UTF"):
         read_labelled(str(tmp_path / "a.jsonl"))
+    (tmp_path / "header.csv").write_bytes("text,label,r\xe9gion\nbad,0,a\ngood,1,b\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"header\.csv: the header is not UTF-8: save it as UTF-8"):
+        read_labelled(str(tmp_path / "header.csv"))
+    (tmp_path / "wide.csv.gz").write_bytes(gzip.compress("text,label\nbad,0\ngood,1\n".encode("utf-16")))
+    with pytest.raises(DataError, match=r"wide\.csv\.gz cannot be read: it is UTF-16: save it as UTF-8"):
+        read_labelled(str(tmp_path / "wide.csv.gz"))
     (tmp_path / "lines.txt").write_bytes(b"good\ncaf\xe9\n")
     with pytest.raises(DataError, match=r"lines\.txt is not UTF-8 \(byte 8\)"):
         read_texts(tmp_path / "lines.txt")
@@ -135,6 +142,23 @@ def test_a_split_is_stratified_and_of_the_size_asked_for() -> None:
     assert split.validation.labels.mean() == pytest.approx(labels.mean(), abs=0.002)
     other = split_labelled(labelled([str(row) for row in range(5000)], labels, "a test"), 0.2, seed=2)
     assert other.validation.texts != split.validation.texts
+
+
+def test_what_was_dropped_is_said_once(tmp_path: Path) -> None:
+    rows = [f"text {n},{n % 2}" for n in range(40)]
+    path = write(tmp_path / "a.csv", "text,label\n" + "\n".join([*rows, ",1", "no label,"]) + "\n")
+    split = split_labelled(read_labelled(path), 0.25, seed=0)
+    train = subset(split.train, 10, seed=0)
+    assert split.how == (
+        "25.0% of 40 texts set aside for validation (seed 0); 1 rows dropped: no text in column 'text'; "
+        "1 rows dropped: no label in column 'label'"
+    )
+    assert train.describe().endswith(f"from {path}; 20 rows dropped: beyond the limit of 10")
+    assert split.validation.describe().endswith(path)
+    assert subset(read_labelled(path), 10, seed=0).dropped == {
+        **read_labelled(path).dropped,
+        "beyond the limit of 10": 30,
+    }
 
 
 @given(tables(), st.integers(2, 100), st.integers(0, 100))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 import subprocess
@@ -15,12 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 from sklearn import metrics as reference
-from transformers import DistilBertConfig, DistilBertModel
+from transformers import DistilBertConfig, DistilBertModel, get_scheduler
 
 import sentilora
 from sentilora.analysis import ClassificationMetrics, evaluate
 from sentilora.config import LoraSettings, load_config
-from sentilora.errors import ConfigError, DataError, OutputError, SentiloraError
+from sentilora.errors import ConfigError, DataError, OutputError, UserError
 from sentilora.tables import Columns, read_labelled, split_labelled
 from sentilora.training.metric import SentimentMetric
 from sentilora.training.objective import Objective
@@ -163,7 +164,7 @@ def test_a_training_that_diverges_leaves_nothing(tmp_path: Path, run: sentilora.
     weights["transformer.layer.0.ffn.lin1.bias"][0] = np.nan
     save_file(weights, base / "model.safetensors", {"format": "pt"})
     settings = {"base": str(base), "data": run.config.data, "epochs": 1}
-    with pytest.raises(SentiloraError, match="learning_rate"):
+    with pytest.raises(UserError, match="learning_rate"):
         sentilora.train(output=tmp_path / "run", **settings)
     assert list(tmp_path.iterdir()) == [base]
 
@@ -241,6 +242,27 @@ def test_class_weights_move_the_threshold(tmp_path: Path, run: sentilora.Run) ->
     assert called_positive("1,20") > called_positive("20,1")
 
 
+@pytest.mark.parametrize(
+    ("tracker", "error"),
+    [
+        ("tensorbord", "tensorbord is not supported, only .*tensorboard, .* are supported"),
+        ("tensorboard", "tensorboard is not installed: run pip install tensorboard$"),
+        ("azure_ml", "azure_ml is not installed: run pip install azureml-sdk$"),
+    ],
+)
+def test_a_tracker_that_is_not_there_is_said_before_data_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tracker: str, error: str
+) -> None:
+    find_spec = importlib.util.find_spec
+    absent = {"tensorboard", "tensorboardX", "azureml"}  # wherever the tests run
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *more: None if name in absent else find_spec(name, *more)
+    )
+    with pytest.raises(ConfigError, match=error) as caught:
+        sentilora.train(data=str(tmp_path / "nothing.csv"), report_to=(tracker,), output=tmp_path / "run")
+    assert "\n" not in str(caught.value)
+
+
 @given(
     st.lists(st.integers(0, 1), min_size=2, max_size=30).filter(lambda labels: 0 < sum(labels) < len(labels)),
     st.floats(0, 0.9),
@@ -277,6 +299,27 @@ def test_the_log_and_the_curve(run: sentilora.Run) -> None:
     validations = [line for line in log if "eval_loss" in line]
     assert [line["eval_accuracy"] for line in validations] == [epoch.accuracy for epoch in run.record.epochs]
     assert (run.folder / "training.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "constant"])
+def test_the_learning_rates_are_those_of_the_trainers_schedules(
+    tmp_path: Path, run: sentilora.Run, schedule: str
+) -> None:
+    settings = {"learning_rate": 1e-3, "head_learning_rate": 3e-3, "warmup": 0.25, "checkpoint_steps": 5}
+    config = msgspec.structs.replace(run.config, schedule=schedule, **settings)
+    ours = sentilora.train(config, output=tmp_path / "run")
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1e-3)
+    # 12 steps, of which the rate rises over 3.
+    expected = get_scheduler({"constant": "constant_with_warmup"}.get(schedule, schedule), optimizer, 3, 12)
+    rates = []
+    for _ in range(12):
+        rates.append(expected.get_last_lr()[0])
+        optimizer.step()
+        expected.step()
+    log = [json.loads(line) for line in (ours.folder / "log.jsonl").read_text("utf-8").splitlines()]
+    assert [line["learning_rate"] for line in log if "loss" in line] == pytest.approx(rates)
+    after_10 = json.loads((ours.folder / "checkpoints/step-000010/training.json").read_text("utf-8"))
+    assert [group["lr"] for group in after_10["groups"]] == pytest.approx([rates[10], 3 * rates[10]])
 
 
 def test_few_kernels_are_kept() -> None:

@@ -11,6 +11,7 @@ import pyarrow.json
 import pyarrow.parquet
 
 from sentilora.errors import DataError
+from sentilora.tables.encoding import refuse_utf16
 from sentilora.tables.excel import read_xlsx
 
 _COMPRESSED = (".gz", ".zst")
@@ -30,10 +31,15 @@ def read_table(path: Path) -> pa.Table:
         raise DataError(f"{path}: files of rows end in {ENDINGS}")
     try:
         with pa.input_stream(str(path), compression="detect") as stream:
+            refuse_utf16(stream.read(2))
+        with pa.input_stream(str(path), compression="detect") as stream:
             table = read(stream)
+        names = table.column_names
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: the header is not UTF-8: save it as UTF-8") from None
     except (pa.ArrowException, OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read: {' '.join(str(error).split())[:300]}") from None
-    twice = {name for name in table.column_names if table.column_names.count(name) > 1}
+    twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise DataError(f"{path} has more than one column called {', '.join(sorted(twice))}: rename one")
     return table

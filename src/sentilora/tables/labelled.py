@@ -45,7 +45,8 @@ class LabelledTexts:
         groups: n keys; rows that share one belong together, and that of a row without a group is a `NoGroup`. None
             where no group column was named.
         source: Where the rows come from, for messages.
-        dropped: Rows left out while reading, by reason.
+        dropped: Rows of the source left out on the way to these, by reason; none where these are one side of a split,
+            which says it for both.
         rows: int64 [n], where each text stands in the source, counted from 0 over all its rows.
     """
 
@@ -61,13 +62,13 @@ class LabelledTexts:
         return len(self.texts)
 
     def take(self, rows: npt.NDArray[np.int64]) -> LabelledTexts:
-        """The rows at these indices, in this order."""
+        """The rows at these indices, in this order; the others do not count as dropped, nor what was before."""
         return LabelledTexts(
             texts=[self.texts[row] for row in rows],
             labels=self.labels[rows],
             groups=None if self.groups is None else [self.groups[row] for row in rows],
             source=self.source,
-            dropped=self.dropped,
+            dropped={},
             rows=self.rows[rows],
         )
 
@@ -87,7 +88,11 @@ class LabelledTexts:
         """One line: how many of each label, from where, and what was left out."""
         positive = int(self.labels.sum())
         line = f"{len(self):,} texts ({len(self) - positive:,} negative, {positive:,} positive) from {self.source}"
-        return line + "".join(f"; {count:,} rows dropped: {reason}" for reason, count in self.dropped.items())
+        return line + self.describe_dropped()
+
+    def describe_dropped(self) -> str:
+        """What was left out, to go on a line with; empty for nothing."""
+        return "".join(f"; {count:,} rows dropped: {reason}" for reason, count in self.dropped.items())
 
 
 def labelled_from_table(table: pa.Table, columns: Columns, source: str) -> LabelledTexts:
@@ -143,7 +148,7 @@ def labelled(
         DataError: There is no row, or only one label occurs.
     """
     if not texts:
-        raise DataError(f"{source} holds no rows with a text")
+        raise DataError(f"{source} holds no row with a text and a label")
     ids = np.asarray(labels, dtype=np.int64)
     if ids.min() == ids.max():
         only = "positive" if ids[0] else "negative"

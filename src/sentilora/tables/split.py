@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Optional
 
 import numpy as np
@@ -21,7 +21,7 @@ class Split:
     Attributes:
         train: The former.
         validation: The latter.
-        how: How they were parted, in one line.
+        how: How they were parted, of how many, and what was dropped of the source that both come from, in one line.
     """
 
     train: LabelledTexts
@@ -57,15 +57,18 @@ def split_labelled(data: LabelledTexts, fraction: float, seed: int) -> Split:
         )
     repeated = len(data) - len(set(data.texts))
     how = (
-        f"{validation.mean():.1%} set aside for validation (seed {seed})"
+        f"{validation.mean():.1%} of {len(data):,} texts set aside for validation (seed {seed})"
         + ("" if data.groups is None else f", the rows of each of {len(set(data.groups)):,} groups on one side")
         + ("" if not repeated else f", {repeated:,} repeated texts on the side of their first")
+        + data.describe_dropped()
     )
     return Split(data.take(np.flatnonzero(~validation)), data.take(np.flatnonzero(validation)), how)
 
 
 def subset(data: LabelledTexts, limit: Optional[int], seed: int) -> LabelledTexts:
     """A seeded random subset of `limit` rows with the labels' shares, in random order; all rows if they are no more.
+
+    The others count as dropped.
 
     Raises:
         DataError: So few rows that a label would be left out.
@@ -82,7 +85,8 @@ def subset(data: LabelledTexts, limit: Optional[int], seed: int) -> LabelledText
             for label, count in ((0, limit - positive), (1, positive))
         ]
     )
-    return data.take(rng.permutation(rows))
+    dropped = {**data.dropped, f"beyond the limit of {limit:,}": len(data) - limit}
+    return replace(data.take(rng.permutation(rows)), dropped=dropped)
 
 
 def clusters_of(data: LabelledTexts) -> list[_Rows]:

@@ -17,13 +17,12 @@ import pyarrow.parquet
 
 from sentilora.errors import DataError
 from sentilora.tables.cells import JSON_FIELD
+from sentilora.tables.encoding import UTF8_MARK, refuse_utf16
 from sentilora.tables.excel import EmptyWorkbookError, read_xlsx
 from sentilora.tables.inputs import TableName
 
 _MAX_LINE = 16 << 20  # bytes: a longer line is not text
 _MAX_CELL = 2 << 20  # characters: more between two quotes is a quote that was never closed
-_BOM = b"\xef\xbb\xbf"
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 _Record = TypeVar("_Record")
 
@@ -101,9 +100,8 @@ class _Lines:
             rest = self._stream.readline(_MAX_LINE)
         if self._at_start:
             self._at_start = False
-            if line.startswith(_UTF16):
-                raise ValueError("it is UTF-16: save it as UTF-8")
-            line = line[len(_BOM) :] if line.startswith(_BOM) else line
+            refuse_utf16(line)
+            line = line[len(UTF8_MARK) :] if line.startswith(UTF8_MARK) else line
         return line.decode("utf-8", errors="surrogateescape")
 
     def put_back(self, lines: Sequence[str]) -> None:

@@ -16,7 +16,7 @@ _Config = TypeVar("_Config", TrainConfig, PretrainConfig)
 
 
 def claim(folder: Path, config: _Config, load: Callable[[str], _Config], overwrite: bool) -> None:
-    """Make sure that what grows in `folder` is of this configuration, and note that it is.
+    """Make sure that what grows in `folder`, which is this process's own, is of this configuration; note that it is.
 
     Raises:
         OutputError: It was begun with other settings, and `overwrite` is false.
@@ -31,4 +31,15 @@ def claim(folder: Path, config: _Config, load: Callable[[str], _Config], overwri
                 "choose another --output, or pass --overwrite to begin anew"
             )
         shutil.rmtree(folder / CHECKPOINT_FOLDER, ignore_errors=True)
+    _sweep(folder)
     write_file(path, dump_config(config).encode())
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a killed process was writing or replacing, which would lie in the run, and never be looked at."""
+    for place in (folder, folder / CHECKPOINT_FOLDER):
+        for stray in (*place.glob(".*.tmp"), *place.glob(".*.old")):
+            if stray.is_dir():
+                shutil.rmtree(stray)
+            else:
+                stray.unlink()

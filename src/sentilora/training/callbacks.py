@@ -67,11 +67,6 @@ class JsonLog(TrainerCallback):  # type: ignore[misc]
     def __init__(self, log: StepLog) -> None:
         self.steps = log
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Forget the steps after the checkpoint that a resumed training goes on from."""
-        if state.is_world_process_zero:
-            self.steps.forget_after(state.global_step)
-
     def on_log(self, args: Any, state: Any, control: Any, logs: Optional[dict[str, float]] = None, **_: Any) -> None:
         """Append a line."""
         if state.is_world_process_zero:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 import msgspec
 import torch
@@ -21,7 +21,7 @@ from transformers import TrainerCallback, TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 
 from sentilora.artifacts import ADAPTER_WEIGHTS, Manifest, new_folder, read_manifest, write_file, write_json
-from sentilora.errors import OutputError, SentiloraError
+from sentilora.errors import ModelError, OutputError, SentiloraError
 from sentilora.inference import Classifier
 from sentilora.modeling.base import Base
 from sentilora.modeling.saving import write_adapter
@@ -39,26 +39,48 @@ class InterruptedTrainingError(SentiloraError):
     exit_code = 130
 
 
+class Conditions(msgspec.Struct, frozen=True, kw_only=True):
+    """What `auto` and the launcher settled, and another machine may settle otherwise: it decides every number.
+
+    Attributes:
+        precision: Of the forward and backward pass.
+        batching: How the texts of a step share it.
+        processes: How many train together.
+    """
+
+    precision: str
+    batching: str
+    processes: int
+
+    def __str__(self) -> str:
+        """In a few words."""
+        return f"{self.precision}, {self.batching}, by {self.processes} process{'es' * (self.processes > 1)}"
+
+
 class TrainingProgress(msgspec.Struct, frozen=True, kw_only=True):
     """What a checkpoint knows beside its tensors.
 
     Attributes:
         step: Optimiser steps done.
         data: Fingerprint of the texts and labels trained and validated on.
+        conditions: Under which they were.
         seconds: Spent in steps.
         history: Of each validation so far, the metrics with the epoch's mean training loss.
         losses: Of the steps since the latest validation.
         groups: The optimiser's parameter groups, their tensors by number.
         schedule: The learning-rate schedule's state.
+        scaler: The loss scaling's state; empty but in fp16.
     """
 
     step: int
     data: str
+    conditions: Conditions
     seconds: float
     history: list[dict[str, float]]
     losses: list[float]
     groups: list[dict[str, Any]]
     schedule: dict[str, Any]
+    scaler: dict[str, Union[int, float]]
 
 
 @dataclass(frozen=True)
@@ -71,6 +93,7 @@ class Checkpoints:
         base: Its frozen encoder.
         manifest: What each checkpoint's manifest says.
         data: Fingerprint of the texts and labels.
+        conditions: Under which it trains.
         processes: Of which the main one writes.
     """
 
@@ -79,25 +102,29 @@ class Checkpoints:
     base: Base
     manifest: Manifest
     data: str
+    conditions: Conditions
     processes: Processes
 
     def newest(self) -> Optional[Path]:
-        """The newest checkpoint, if there is any, checked to be whole and of this data and base.
+        """The newest checkpoint, if there is any, checked to be whole, of this data and base, and of these conditions.
 
         Raises:
-            OutputError: It was trained on other data or another base.
-            ModelError: A file of it is damaged.
+            OutputError: It was trained on other data or another base, or under other conditions.
+            ModelError: A file of it is damaged, or of another version.
         """
         written = self._written()
         if not written:
             return None
         path = written[-1]
         manifest = read_manifest(path)
+        progress = load_progress(path)
         reason = None
-        if load_progress(path).data != self.data:
+        if progress.data != self.data:
             reason = "the data have changed"
         elif manifest is None or manifest.base.sha256 != self.base.reference.sha256:
             reason = "the base is another one"
+        elif progress.conditions != self.conditions:
+            reason = f"it was begun in {progress.conditions}, and would go on in {self.conditions}"
         if reason is not None:
             raise OutputError(
                 f"{path.parent.parent} holds an unfinished training that cannot go on: {reason}; "
@@ -137,8 +164,16 @@ class Checkpoints:
 
 
 def load_progress(checkpoint: Path) -> TrainingProgress:
-    """What a checkpoint knows beside its tensors."""
-    return msgspec.json.decode((checkpoint / _PROGRESS).read_bytes(), type=TrainingProgress)
+    """What a checkpoint knows beside its tensors.
+
+    Raises:
+        ModelError: Another version wrote it.
+    """
+    path = checkpoint / _PROGRESS
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=TrainingProgress)
+    except msgspec.MsgspecError as error:
+        raise ModelError(f"{path} is of another version ({error}): pass --overwrite to begin anew") from None
 
 
 def restore_adapter(model: Any, checkpoint: Path) -> None:
@@ -146,11 +181,13 @@ def restore_adapter(model: Any, checkpoint: Path) -> None:
     set_peft_model_state_dict(model, load_file(checkpoint / ADAPTER_WEIGHTS))
 
 
-def restore_optimizer(optimizer: torch.optim.Optimizer, schedule: Any, checkpoint: Path) -> None:
-    """Give the optimiser its moments and the schedule its place."""
+def restore_optimizer(optimizer: torch.optim.Optimizer, schedule: Any, scaler: Any, checkpoint: Path) -> None:
+    """Give the optimiser its moments, the schedule its place, and the scaler, None but in fp16, its scale."""
     progress, tensors = load_progress(checkpoint), load_file(checkpoint / _TENSORS)
     optimizer.load_state_dict({"state": moments_in(tensors), "param_groups": progress.groups})
     schedule.load_state_dict(progress.schedule)
+    if scaler is not None:
+        scaler.load_state_dict(progress.scaler)
 
 
 def restore_random_states(checkpoint: Path, processes: Processes) -> None:

@@ -28,10 +28,11 @@ from sentilora.modeling.devices import choose_device
 from sentilora.notes import Notes
 from sentilora.tables import FROM_PYTHON, Source
 from sentilora.training.begun import claim
-from sentilora.training.checkpoints import Checkpoints, InterruptedTrainingError, restore_adapter
+from sentilora.training.checkpoints import Checkpoints, Conditions, InterruptedTrainingError, restore_adapter
 from sentilora.training.memory import few_kernels_kept, freed_memory_kept
 from sentilora.training.preparation import Preparation, prepare
 from sentilora.training.processes import Processes, is_main_process
+from sentilora.training.reports import refuse_absent
 from sentilora.training.run import Run, RunRecord
 from sentilora.training.trainer import DivergedError, LoraTrainer, build_trainer
 from sentilora.training.writing import write_run
@@ -65,11 +66,12 @@ def train(
         The run, with the trained classifier ready to answer.
 
     Raises:
-        ConfigError: A setting is unknown or out of range.
+        ConfigError: A setting is unknown or out of range, or names a tracker that is not installed.
         DataError: The data are missing, or do not hold texts of both labels.
         HubError: The base or the data are on the Hub, which cannot be reached.
-        OutputError: `output` exists, or a training was begun there with other settings or data, and `overwrite` is
-            false; or the disk is full.
+        OutputError: `output` exists, or a training was begun there with other settings or data, or on a machine that
+            computes otherwise, and `overwrite` is false; or the disk is full.
+        DivergedError: The loss is no number any more: the learning rate is too high.
         InterruptedTrainingError: The user stopped it; a checkpoint is left.
         ParityError: The saved adapter does not answer as the trained model.
     """
@@ -85,6 +87,7 @@ def train(
         _logger.setLevel(logging.WARNING)
     else:
         refuse_existing(folder, overwrite)
+    refuse_absent(config.report_to)
     few_kernels_kept()
     notes = Notes()
     device = choose_device(config.device, notes)
@@ -105,6 +108,7 @@ def train(
             prepared.base,
             prepared.manifest,
             prepared.fingerprint,
+            Conditions(precision=prepared.precision, batching=prepared.batching, processes=processes.count),
             processes,
         )
         if overwrite and processes.main:
@@ -150,7 +154,7 @@ def _fit(trainer: LoraTrainer, notes: Notes) -> None:
         notes.say(f"resumed from {start.parent.parent.name}/{start.parent.name}/{start.name}")
     try:
         with trainer.stop.listening(), freed_memory_kept():
-            if start is None or trainer.go_on_from(start):
+            if trainer.begin(start):
                 trainer.train(resume_from_checkpoint=start and str(start))
         trainer.stop.obey()
     except KeyboardInterrupt:

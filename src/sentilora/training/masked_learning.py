@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save
 from sentilora.artifacts import new_folder, sha256_of, write_file, write_json
 from sentilora.config import PretrainConfig
 from sentilora.errors import ModelError, OutputError
+from sentilora.modeling.devices import Precision
 from sentilora.modeling.packed import PackedMaskedLM
 from sentilora.training.checkpoints import moments_in, moments_of
 from sentilora.training.corpus import Corpus
@@ -63,6 +64,7 @@ class PretrainProgress(msgspec.Struct, frozen=True, kw_only=True):
         steps: Planned in all.
         data: Fingerprint of the texts.
         base: sha256 of the weights begun with.
+        precision: Of the forward and backward pass.
         seconds: Spent in steps.
         before: The scores before the first step.
         tensors: sha256 of the tensors.
@@ -72,6 +74,7 @@ class PretrainProgress(msgspec.Struct, frozen=True, kw_only=True):
     steps: int
     data: str
     base: str
+    precision: str
     seconds: float
     before: HeldOutScores
     tensors: str = ""
@@ -205,22 +208,35 @@ class MaskedLearner:
         return self.config.learning_rate * share
 
 
-def newest_checkpoint(folder: Path, data: str, base: str) -> Optional[tuple[Path, PretrainProgress]]:
-    """The newest checkpoint in `folder`, if there is any, checked to be whole and of these texts and this base.
+def newest_checkpoint(
+    folder: Path, data: str, base: str, precision: Precision
+) -> Optional[tuple[Path, PretrainProgress]]:
+    """The newest checkpoint in `folder`, if there is any, checked to be whole and of these texts, base and precision.
 
     Raises:
-        OutputError: It was made of other texts or another base.
-        ModelError: A file of it is damaged.
+        OutputError: It was made of other texts or another base, or in another precision.
+        ModelError: A file of it is damaged, or of another version.
     """
     written = sorted(folder.glob("step-*"))
     if not written:
         return None
     path = written[-1]
-    progress = msgspec.json.decode((path / _PROGRESS).read_bytes(), type=PretrainProgress)
+    try:
+        progress = msgspec.json.decode((path / _PROGRESS).read_bytes(), type=PretrainProgress)
+    except msgspec.MsgspecError as error:
+        raise ModelError(
+            f"{path / _PROGRESS} is of another version ({error}): pass --overwrite to begin anew"
+        ) from None
     if sha256_of(path / _TENSORS) != progress.tensors:
         raise ModelError(f"{path / _TENSORS} is damaged: remove {path}, or pass --overwrite to begin anew")
-    reason = "the texts have changed" if progress.data != data else "the base is another one"
-    if (progress.data, progress.base) != (data, base):
+    reason = None
+    if progress.data != data:
+        reason = "the texts have changed"
+    elif progress.base != base:
+        reason = "the base is another one"
+    elif progress.precision != precision:
+        reason = f"it was begun in {progress.precision}, and would go on in {precision}"
+    if reason is not None:
         raise OutputError(
             f"{folder.parent} holds an unfinished pretraining that cannot go on: {reason}; "
             "choose another --output, or pass --overwrite to begin anew"

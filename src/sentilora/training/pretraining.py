@@ -157,7 +157,7 @@ def pretrain(
     learner = MaskedLearner(model, corpus, masking, config, PACKED_DTYPES[precision])
     with run_folder(folder, overwrite) as growing:
         claim(growing, config, load_pretrain_config, overwrite)
-        progress = _begin(learner, growing, base, overwrite, notes)
+        progress = _begin(learner, growing, base, precision, overwrite, notes)
         progress = _learn(learner, progress, growing)
         after = learner.held_out()
         write_masked_lm(model, tokenizer, growing)
@@ -192,11 +192,13 @@ def _precision(config: PretrainConfig, device: Device, notes: Notes) -> Precisio
     return chosen
 
 
-def _begin(learner: MaskedLearner, growing: Path, base: Base, overwrite: bool, notes: Notes) -> PretrainProgress:
+def _begin(
+    learner: MaskedLearner, growing: Path, base: Base, precision: Precision, overwrite: bool, notes: Notes
+) -> PretrainProgress:
     """Where to go on from: the newest checkpoint, or the beginning, with its steps planned."""
     checkpoints, data = growing / CHECKPOINT_FOLDER, learner.corpus.fingerprint
     try:
-        newest = newest_checkpoint(checkpoints, data, base.reference.sha256)
+        newest = newest_checkpoint(checkpoints, data, base.reference.sha256, precision)
     except UserError:
         if not overwrite:
             raise
@@ -215,7 +217,9 @@ def _begin(learner: MaskedLearner, growing: Path, base: Base, overwrite: bool, n
     steps = learner.plan()
     if steps < len(learner.batches):
         notes.say(f"{learner.config.minutes:g} minutes are planned as {steps:,} of {len(learner.batches):,} steps")
-    return PretrainProgress(step=0, steps=steps, data=data, base=base.reference.sha256, seconds=0.0, before=before)
+    return PretrainProgress(
+        step=0, steps=steps, data=data, base=base.reference.sha256, precision=precision, seconds=0.0, before=before
+    )
 
 
 def _learn(learner: MaskedLearner, progress: PretrainProgress, growing: Path) -> PretrainProgress:

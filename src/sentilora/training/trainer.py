@@ -20,7 +20,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from sentilora.artifacts import LOG_FILE
 from sentilora.config import TrainConfig
-from sentilora.errors import SentiloraError
+from sentilora.errors import UserError
 from sentilora.modeling.packed import PackedDistilBert
 from sentilora.training.callbacks import JsonLog, ProgressBar
 from sentilora.training.checkpoints import (
@@ -45,7 +45,7 @@ _logger = logging.getLogger("sentilora")
 PACKED_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
-class DivergedError(SentiloraError):
+class DivergedError(UserError):
     """The loss or the answers are no numbers any more."""
 
     def __init__(self) -> None:
@@ -74,6 +74,7 @@ class LoraTrainer(Trainer):  # type: ignore[misc]
         self.stop = StopRequest()
         self.progress_bar = ProgressBar(len(prepared.train.texts), config)
         self.processes = checkpoints.processes
+        self.step_log = StepLog(checkpoints.folder.parent / LOG_FILE)
         super().__init__(
             model=model,
             args=arguments,
@@ -84,7 +85,7 @@ class LoraTrainer(Trainer):  # type: ignore[misc]
             callbacks=[
                 self.progress_bar,
                 CheckpointEvery(config.checkpoint_steps, self.stop, self.processes),
-                JsonLog(StepLog(checkpoints.folder.parent / LOG_FILE)),
+                JsonLog(self.step_log),
             ],
         )
         for callback in (PrinterCallback, ProgressCallback):
@@ -220,16 +221,26 @@ class LoraTrainer(Trainer):  # type: ignore[misc]
         """Optimiser steps of the whole training."""
         return self.steps_an_epoch * self.config.epochs
 
-    def go_on_from(self, checkpoint: Path) -> bool:
-        """Take up a checkpoint, and validate what it has not. Returns whether there is anything left to train."""
+    def begin(self, checkpoint: Optional[Path]) -> bool:
+        """Begin, or take up a checkpoint and validate what it has not. Returns whether anything is left to train."""
+        if checkpoint is None:
+            self._forget_after(0)
+            return True
         progress = load_progress(checkpoint)
         self.history, self.losses = progress.history, progress.losses
         self.progress_bar.seconds = progress.seconds
         restore_adapter(self.model, checkpoint)
         self.state.global_step = progress.step
+        self.state.epoch = progress.step / self.steps_an_epoch
+        self._forget_after(progress.step)
         if len(self.history) < progress.step // self.steps_an_epoch:
             self.evaluate()
         return progress.step < self.steps and not self.exhausted
+
+    def _forget_after(self, step: int) -> None:
+        """Trim the log before anything is added to it: a torn last line would swallow the next."""
+        if self.processes.main:
+            self.step_log.forget_after(step, len(self.history) * self.steps_an_epoch)
 
     def _obey(self, _: int) -> None:
         """Several processes stop together, after a step; one may stop in the midst of a validation."""
@@ -240,21 +251,23 @@ class LoraTrainer(Trainer):  # type: ignore[misc]
         progress = TrainingProgress(
             step=self.state.global_step,
             data=self.checkpoints.data,
+            conditions=self.checkpoints.conditions,
             seconds=self.progress_bar.seconds,
             history=self.history,
             losses=self.losses,
             groups=self.optimizer.state_dict()["param_groups"],
             schedule=self.lr_scheduler.state_dict(),
+            scaler={} if self.accelerator.scaler is None else self.accelerator.scaler.state_dict(),
         )
         self.state.log_history = []  # of every step; what is needed of it is in `progress`
         self.checkpoints.save(progress, self.optimizer, self.state)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        """Nothing: `go_on_from` did."""
+        """Nothing: `begin` did."""
 
     def _load_optimizer_and_scheduler(self, checkpoint: Optional[str]) -> None:
         if checkpoint is not None:
-            restore_optimizer(self.optimizer, self.lr_scheduler, Path(checkpoint))
+            restore_optimizer(self.optimizer, self.lr_scheduler, self.accelerator.scaler, Path(checkpoint))
 
     def _load_rng_state(self, checkpoint: Optional[str]) -> None:
         if checkpoint is not None:
@@ -286,7 +299,8 @@ def build_trainer(prepared: Preparation, config: TrainConfig, checkpoints: Check
         bf16=prepared.precision == "bf16" and prepared.batching == "padded",
         fp16=prepared.precision == "fp16",
         use_cpu=prepared.predictor.device.type == "cpu",
-        seed=config.seed,
+        # Each process draws dropout of its own; what they share, the new adapter and head, is drawn already.
+        seed=(config.seed + checkpoints.processes.rank) % 2**32,
         eval_strategy="epoch",
         save_strategy="no",
         logging_steps=1,
