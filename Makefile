@@ -31,7 +31,7 @@ $(READY): pyproject.toml $(CONSTRAINTS)
 	@echo "$(VENV) is ready"
 
 $(CONSTRAINTS):
-	@echo "sentilora is tested on Python 3.9 to 3.13, and $(PYTHON) is $(PYTHON_VERSION): name another with make PYTHON=python3.11" >&2; exit 1
+	@echo "sentilora is for Python 3.9 to 3.13, and $(PYTHON) is $(PYTHON_VERSION): name another with make PYTHON=python3.11" >&2; exit 1
 
 demo: setup ## Train, evaluate, prove and use a classifier, without a network
 	@HF_HUB_OFFLINE=1 $(BIN)/sentilora quickstart $(TEXTS)
@@ -47,13 +47,13 @@ $(BARE_READY): pyproject.toml $(CONSTRAINTS)
 	@$(BARE)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable .
 	@touch $@
 
-test-floor: ## Training and runtime on the oldest Python, set up from nothing
+test-floor: ## Training and runtime on Python 3.9, which must be on the PATH or in pyenv; the rest is set up from nothing
 	@python=$$(scripts/find_python.sh $(FLOOR)) && \
 		$(MAKE) --no-print-directory PYTHON=$$python VENV=.venv-$(FLOOR) setup test-bare && \
 		.venv-$(FLOOR)/bin/python -m pytest $(FLOOR_TESTS)
 
-FLOOR_TESTS := $(patsubst %,tests/test_%.py,artifacts bases bundles calibration checkpoints cli config models packed \
-	processes scoring serving tables training)
+FLOOR_TESTS := $(patsubst %,tests/test_%.py,artifacts audit bases bundles calibration checkpoints cli config evaluation \
+	explain gate insights models packed pretrain processes scoring serving suggest tables training)
 
 test-interpreters: build/bundle/sentilora.json ## The runtime, without torch, on each Python that is here
 	@for version in $(INTERPRETERS); do \

@@ -15,6 +15,7 @@ from sentilora.artifacts import Manifest
 from sentilora.config import CHUNK_ROWS
 from sentilora.scoring.journal import REJECTS, SHARD_RECORD, JournalEntry, ShardRecord
 from sentilora.scoring.rows import ChunkRecord, Reject
+from sentilora.training.pretraining import PretrainRecord
 from sentilora.training.run import RunRecord
 
 INTRODUCTION = """# Formats
@@ -39,6 +40,24 @@ RUN = {
     f"{artifacts.CHECKPOINT_FOLDER}/": "checkpoints, each an adapter that answers",
 }
 
+PRETRAINED = """
+## A pretrained base
+
+What `sentilora pretrain` writes: a base, as `--base` takes it, that plain Transformers loads as a
+`DistilBertForMaskedLM`.
+"""
+
+BASE = {
+    artifacts.WEIGHTS: "the encoder's weights, and those of the head for masked words",
+    "config.json": "its shape, as Transformers writes it",
+    artifacts.TOKENIZER: "the tokenizer, cleaning included",
+    "tokenizer_config.json": "what Transformers keeps beside it",
+    artifacts.PRETRAINING_RECORD: "the [base's record](#pretraining-json)",
+    artifacts.CONFIG_FILE: "the exact settings",
+    artifacts.LOG_FILE: "a line of JSON for each step",
+    artifacts.README: "a card for the Hub",
+}
+
 MODELS = f"""
 ## A merged model
 
@@ -52,6 +71,7 @@ What `sentilora export` writes; it needs ONNX Runtime and no PyTorch.
 
 BUNDLE = {
     artifacts.GRAPH: "the graph; token ids `[1, n]` of one text in, logits out",
+    artifacts.GRAPH_WEIGHTS: "its weights, without which it cannot be opened",
     artifacts.TOKENIZER: "the tokenizer, cleaning included",
     artifacts.MANIFEST: "the manifest",
     f"{artifacts.BUNDLE_ADAPTER_FOLDER}/NAME/": "in a bundle of several adapters, each one's "
@@ -70,6 +90,12 @@ METRICS = f"""
 ## {artifacts.METRICS_FILE}
 
 A run's record.
+"""
+
+PRETRAINING = f"""
+## {artifacts.PRETRAINING_RECORD}
+
+A pretrained base's record.
 """
 
 SCORED = f"""
@@ -91,6 +117,7 @@ While `sentilora score` works, `OUTPUT.unfinished/` holds `journal.json` and, fo
 SECTIONS: tuple[tuple[str, tuple[type, ...]], ...] = (
     (MANIFEST, (Manifest,)),
     (METRICS, (RunRecord,)),
+    (PRETRAINING, (PretrainRecord,)),
     (SCORED, (Reject,)),
     (JOURNAL, (JournalEntry, ChunkRecord, ShardRecord)),
 )
@@ -98,7 +125,7 @@ SECTIONS: tuple[tuple[str, tuple[type, ...]], ...] = (
 
 def formats() -> str:
     """Every format, with the fields of its JSON."""
-    parts = [INTRODUCTION, _holds(RUN), MODELS, _holds(BUNDLE)]
+    parts = [INTRODUCTION, _holds(RUN), PRETRAINED, _holds(BASE), MODELS, _holds(BUNDLE)]
     shown: dict[type, None] = {}
     for prose, kinds in SECTIONS:
         parts.append(prose)

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 resolve() { # python version, torch version
     local target="constraints/python$1.txt"
     {
-        echo "# Versions the tests pass with on Python $1. Written by scripts/update_constraints.sh."
+        echo "# Versions for Python $1, written by scripts/update_constraints.sh; docs/install.md says what is tested with them."
         echo "torch==$2" | uv pip compile pyproject.toml --all-extras --constraint - \
             --python-version "$1" --python-platform x86_64-manylinux_2_28 \
             --quiet --no-annotate --no-header --no-emit-find-links --no-emit-index-url

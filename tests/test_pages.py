@@ -26,7 +26,10 @@ SHOWN = ("text", "yaml", "json", "{toctree}", "{eval-rst}")
 BLOCK = re.compile(r"^(?:<!-- not run: (?P<reason>[^\n]+) -->\n)?```(?P<language>\S*)\n(?P<code>.*?)^```$", re.M | re.S)
 
 # What takes a reader's minutes takes seconds on less.
-LESS = {"train --recipe quickstart": "train --recipe quickstart --limit 1600 --max-length 64"}
+LESS = {
+    "train --recipe quickstart": "train --recipe quickstart --limit 1600 --max-length 64",
+    "--epochs 5 --minutes 10": "--max-steps 3",
+}
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ def run_page(page: str, folder: Path, **replaced: str) -> str:
         code = code.replace(shown, taken)
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     environment.pop("SENTILORA_API_KEYS", None)
+    environment["RAY_USAGE_STATS_ENABLED"] = "0"
     log = folder / "printed.log"
     with log.open("wb") as sink:
         process = subprocess.Popen(

@@ -8,14 +8,34 @@ import sys
 import sysconfig
 import tarfile
 import zipfile
+from itertools import chain
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
 import sentilora
 
 ROOT = Path(__file__).resolve().parents[1]
 CONSTRAINTS = ROOT / "constraints" / f"python{sys.version_info[0]}.{sys.version_info[1]}.txt"
+
+
+def test_each_python_that_is_offered_has_its_pins() -> None:
+    """What pip accepts, what the index shows and what is pinned are the same Pythons; no dependency lacks a pin."""
+    project = pytest.importorskip("tomllib").loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    pinned = {path.stem[len("python") :]: path.read_text("utf-8") for path in (ROOT / "constraints").glob("*.txt")}
+    minors = [f"3.{minor}" for minor in range(30)]
+    assert set(pinned) == set(SpecifierSet(project["requires-python"]).filter(minors))
+    assert set(pinned) == {each.rpartition(" ")[2] for each in project["classifiers"] if " :: 3." in each}
+    needed = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
+    for python, pins in pinned.items():
+        versions = dict(line.split("==") for line in pins.splitlines() if "==" in line)
+        for requirement in map(Requirement, needed):
+            if requirement.marker is None or requirement.marker.evaluate({"python_version": python}):
+                version = versions[canonicalize_name(requirement.name)]
+                assert requirement.specifier.contains(version), f"Python {python}: {requirement} and {version}"
 
 
 def run(*command: object, folder: Path, **variables: str) -> str:
@@ -89,11 +109,12 @@ def test_the_core_works_where_it_alone_is_installed(kind: str, released: Path, t
 
 
 @pytest.mark.slow
-def test_the_wheel_runs_the_quickstart_in_an_empty_folder(released: Path, tmp_path: Path) -> None:
-    """The wheel is installed anew; PyTorch and the rest, which are no part of it, are those of this environment."""
-    (wheel,) = released.glob("*.whl")
+@pytest.mark.parametrize("kind", ["*.whl", "*.tar.gz"])
+def test_the_quickstart_runs_in_an_empty_folder(kind: str, released: Path, tmp_path: Path) -> None:
+    """The package is installed anew; PyTorch and the rest, which are no part of it, are those of this environment."""
+    (package,) = released.glob(kind)
     python = new_environment(tmp_path / "fresh")
-    run(python, "-m", "pip", "install", "--quiet", "--no-deps", wheel, folder=tmp_path)
+    run(python, "-m", "pip", "install", "--quiet", "--no-deps", package, folder=tmp_path)
     library = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", folder=tmp_path).strip())
     (library / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n", "utf-8")
     empty = tmp_path / "empty"

@@ -173,7 +173,8 @@ def _fit(trainer: LoraTrainer, notes: Notes) -> None:
     if trainer.best_epoch < len(trainer.history):
         notes.say(f"epoch {trainer.best_epoch} of {len(trainer.history)} validated best by {trainer.config.best_by}")
         restore_adapter(trainer.model, trainer.checkpoints.best)
-    if trainer.best_epoch < len(trainer.history) or not trainer.validation_logits.size:
+    of_last_epoch = trainer.best_epoch == len(trainer.history) and trainer.validation_logits.size
+    if not of_last_epoch or trainer.processes.count > 1:  # each answered a share, in batches that round otherwise
         trainer.validation_logits = trainer.predictor.logits(trainer.validation.token_ids)
 
 
