@@ -5,8 +5,9 @@ python benchmarks/forward.py --shape embedded --precision bf16 --targets all
 Both take the same packed texts, the same attention of one text at a time, the same frozen weights in the same
 precision, and the same head on the [CLS] rows; the registry's way walks Transformers' and PEFT's own modules. One step
 is forward and backward over 16 reviews of 256 tokens at most; the two take turns. Then the share of this machine's rate
-of plain matrix products (2,048 rows by a feed-forward weight, in the same precision) that our steps reach, counting the
-operations that they do. Writes benchmarks/results/forward-SHAPE-PRECISION-TARGETS.json.
+of plain matrix products (2,048 rows by a feed-forward weight, in the same precision) that whole steps of a training
+reach, in parts, two at once, the optimiser's work included, counting the operations of their matrix products. Writes
+benchmarks/results/forward-SHAPE-PRECISION-TARGETS.json.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import math
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Callable
 
@@ -28,7 +30,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import AttentionInterface, AutoModelForSequenceClassification, AutoTokenizer
 
 from machine import describe_machine
-from sentilora.modeling.packed import Dropouts, PackedDistilBert, _attention
+from sentilora.modeling.dropouts import Dropouts
+from sentilora.modeling.packed import PackedDistilBert, _attention
+from sentilora.training.parts import TOKENS_A_PART, PartWorkers, even_parts
 from training import BATCH, ROOT, base_of, reviews
 
 TARGETS = {"q_lin": ["q_lin"], "all": ["q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2"]}
@@ -51,7 +55,11 @@ def main() -> None:
         tokenizer = AutoTokenizer.from_pretrained(base)
         texts = reviews(BATCH * arguments.steps)
         ids = tokenizer(texts["text"], truncation=True, max_length=arguments.max_length)["input_ids"]
-        ways = {"registry": registry(adapted(base, arguments)), "ours": ours(adapted(base, arguments), arguments)}
+        ways = {
+            "registry": registry(adapted(base, arguments)),
+            "ours": ours(adapted(base, arguments), arguments),
+            "training": training(adapted(base, arguments), arguments),
+        }
     batches = [ids[start : start + BATCH] for start in range(0, len(ids), BATCH)]
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     rates, achieved = [], []
@@ -63,16 +71,14 @@ def main() -> None:
             began = time.perf_counter()
             step(batch)
             seconds[way].append(time.perf_counter() - began)
-        achieved.append(operations(lambda: ways["ours"](batch)) / seconds["ours"][-1])  # noqa: B023 - called at once
+        achieved.append(operations(lambda: ways["ours"](batch)) / seconds["training"][-1])  # noqa: B023 - called at once
     medians = {way: statistics.median(each) for way, each in seconds.items()}
     ratio = statistics.median(theirs / own for theirs, own in zip(seconds["registry"], seconds["ours"]))
     name = f"{arguments.shape}-{arguments.precision}-{arguments.targets}"
     print(f"{name}: {medians['registry']:.3f} s a step through the registry, {medians['ours']:.3f} ours: {ratio:.2f}x")
     share = statistics.median(achieved) / statistics.median(rates)
-    print(
-        f"{name}: {statistics.median(achieved) / 1e9:.0f} GFLOP/s in our steps, {statistics.median(rates) / 1e9:.0f} "
-        f"in plain products: {share:.0%}"
-    )
+    reached, plain = (statistics.median(each) / 1e9 for each in (achieved, rates))
+    print(f"{name}: {reached:.0f} GFLOP/s in a training's steps, {plain:.0f} in plain products: {share:.0%}")
     result = {"options": vars(arguments), "medians": medians, "ratio": ratio, "share": share, "seconds": seconds}
     result |= {"achieved": achieved, "rates": rates}
     path = ROOT / "benchmarks" / "results" / f"forward-{name}.json"
@@ -151,6 +157,25 @@ def ours(peft: Any, arguments: argparse.Namespace) -> Callable[[list[list[int]]]
     def step(texts: list[list[int]]) -> None:
         F.cross_entropy(packed(texts), torch.zeros(len(texts), dtype=torch.long)).backward()
         peft.zero_grad()
+
+    return step
+
+
+def training(peft: Any, arguments: argparse.Namespace) -> Callable[[list[list[int]]], None]:
+    """A step as a training takes it."""
+    packed, workers = PackedDistilBert(peft, DTYPES[arguments.precision]), PartWorkers()
+    trained = [parameter for parameter in peft.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=1e-3)
+
+    def step(texts: list[list[int]]) -> None:
+        def loss_of(rows: Sequence[int], seed: int) -> Tensor:
+            logits = packed([texts[row] for row in rows], seed)
+            return F.cross_entropy(logits, torch.zeros(len(rows), dtype=torch.long), reduction="sum") / len(texts)
+
+        parts = even_parts([len(text) for text in texts], TOKENS_A_PART, workers.count)
+        workers.add_gradients(loss_of, parts, trained)
+        optimizer.step()
+        optimizer.zero_grad()
 
     return step
 
