@@ -29,7 +29,7 @@ from sentilora.config import TrainConfig, load_config
 from sentilora.inference import Classifier
 from sentilora.tables import LabelledTexts, UnlabelledTexts, read_labelled
 
-RECIPE = "quickstart"
+RECIPE = "best"
 SETTINGS = {"epochs": 8, "learning_rate": 1e-3, "max_length": 128, "validation_limit": 50}
 
 Rows = npt.NDArray[np.int64]
