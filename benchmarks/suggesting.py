@@ -30,7 +30,7 @@ from sentilora.inference import Classifier
 from sentilora.tables import LabelledTexts, UnlabelledTexts, read_labelled
 
 RECIPE = "best"
-SETTINGS = {"epochs": 8, "learning_rate": 1e-3, "max_length": 128, "validation_limit": 50}
+SETTINGS = {"base": "embedded", "epochs": 8, "learning_rate": 1e-3, "max_length": 128, "validation_limit": 50}
 
 Rows = npt.NDArray[np.int64]
 Choice = Callable[[LabelledTexts, Rows, int, Optional[Classifier], int], Rows]
