@@ -2,8 +2,9 @@
 
 Zhdanov, "Diverse mini-batch Active Learning" (2019): of the texts that a model is least sure of, those nearest to the
 centres of as many clusters as texts are wanted, clustered with their uncertainty as weight. Without a model all texts
-count alike, and the choice is of typical texts of every kind. Clusters are found in latent semantic space (TF-IDF and a
-truncated singular value decomposition; Deerwester et al., 1990).
+count alike, and any one of each cluster is chosen: the nearest ones to the centres taught less than random ones in
+`benchmarks/suggesting.py`. Clusters are found in latent semantic space (TF-IDF and a truncated singular value
+decomposition; Deerwester et al., 1990).
 """
 
 from __future__ import annotations
@@ -143,12 +144,14 @@ def suggest(
     if confidences is None:
         weights = np.ones(len(texts))
         candidates = np.arange(len(texts))
-        notes.say("chosen without a model: typical texts of every kind")
+        notes.say("chosen without a model: texts of every kind, at random")
     else:
         weights = 1 - confidences
         candidates = np.argsort(-weights, kind="stable")[: _CANDIDATES * n]
         notes.say(f"chosen from the {len(candidates):,} texts that the model is least sure of, for variety")
-    places = candidates[_varied([texts[place] for place in candidates], weights[candidates], n, seed)]
+    kinds, distances = _kinds([texts[place] for place in candidates], weights[candidates], n, seed)
+    order = np.random.default_rng(seed).random(len(kinds)) if confidences is None else distances
+    places = candidates[_first_of_each(kinds, order, weights[candidates])]
     return Suggestions(
         source=data.source,
         texts=len(data.texts),
@@ -193,21 +196,24 @@ def _confidences(classifier: Classifier, texts: Sequence[str]) -> _Floats:
         return np.array([answer.confidence for answer in classifier.predict(texts, progress.advance)])
 
 
-def _varied(texts: Sequence[str], weights: _Floats, n: int, seed: int) -> _Integers:
-    """Indices of the texts nearest to the centres of n clusters, those of the heaviest cluster first; int64 [<= n]."""
+def _kinds(texts: Sequence[str], weights: _Floats, n: int, seed: int) -> tuple[_Integers, _Floats]:
+    """For each text its cluster, one of n at most, and its distance from the centre."""
     if len(texts) <= n:
-        return np.argsort(-weights, kind="stable")
+        return np.arange(len(texts)), np.zeros(len(texts))
     from sklearn.cluster import KMeans  # noqa: PLC0415 - optional, and slow to import
 
     points = _latent(texts, seed)
-    weights = np.maximum(weights, 1e-9)  # a cluster needs some weight
-    clusters = KMeans(n, n_init=1, random_state=seed).fit(points, sample_weight=weights)
-    distances = ((points - clusters.cluster_centers_[clusters.labels_]) ** 2).sum(axis=1)
-    order = np.lexsort((distances, clusters.labels_))
-    found, first = np.unique(clusters.labels_[order], return_index=True)
-    mass = np.bincount(clusters.labels_, weights, minlength=n)[found]
-    nearest: _Integers = order[first][np.argsort(-mass, kind="stable")]
-    return nearest
+    clusters = KMeans(n, n_init=1, random_state=seed).fit(points, sample_weight=np.maximum(weights, 1e-9))
+    return clusters.labels_, ((points - clusters.cluster_centers_[clusters.labels_]) ** 2).sum(axis=1)
+
+
+def _first_of_each(kinds: _Integers, order: _Floats, weights: _Floats) -> _Integers:
+    """Of each kind the index that comes first in order; those of the heaviest kind first."""
+    ordered = np.lexsort((order, kinds))
+    found, first = np.unique(kinds[ordered], return_index=True)
+    mass = np.bincount(kinds, weights)[found]
+    chosen: _Integers = ordered[first][np.argsort(-mass, kind="stable")]
+    return chosen
 
 
 def _latent(texts: Sequence[str], seed: int) -> _Floats:

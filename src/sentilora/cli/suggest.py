@@ -66,7 +66,7 @@ def suggest(  # noqa: PLR0913, PLR0917 - an argument a flag
     """Pick which texts of UNLABELLED, a file of rows, to label next.
 
     Of the texts that the model is least sure of, those nearest to the centres of as many clusters as texts are wanted
-    (Zhdanov, 2019); without a model, typical texts of every kind. No two are near-duplicates.
+    (Zhdanov, 2019); without a model, any text of each of as many kinds. No two are near-duplicates.
 
     \b
     sentilora suggest comments.csv -n 100 -o to_label.csv
