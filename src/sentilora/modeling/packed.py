@@ -22,6 +22,7 @@ from sentilora.modeling.dropouts import Dropouts, rate_of
 
 _USUAL_TOKENS = 4096  # of a product that weights are laid out for
 _ALIKE = 16  # tokens; attention works on texts as if they were as long as the next multiple of it
+_ROWS_ALIKE = 32  # and all other products on as many rows as the next multiple of this
 
 
 def packable(model: nn.Module) -> bool:
@@ -65,9 +66,14 @@ class PackedEncoder:
             float32 [m, dim], text after text.
         """
         lengths = [len(ids) for ids in token_ids]
+        filler = -sum(lengths) % _ROWS_ALIKE  # tokens of a text that nobody asks about
         device = self.encoder.device
-        ids = torch.tensor([token for text in token_ids for token in text], device=device)
-        positions = torch.cat([torch.arange(length, device=device) for length in lengths])
+        ids = torch.tensor([*(token for text in token_ids for token in text), *[0] * filler], device=device)
+        positions = torch.tensor(
+            [*(place for length in lengths for place in range(length)), *[0] * filler], device=device
+        )
+        if filler:
+            lengths.append(filler)
         starts = accumulate(lengths, initial=0)
         rows = torch.tensor([start + place for start, places in zip(starts, asked) for place in places], device=device)
 
@@ -147,10 +153,11 @@ class _Block:
     ) -> Tensor:
         """The layer's output for the rows of `asking`, [m, dim], which attend to the rows of `hidden`, [tokens, dim].
 
-        Rows of text i are `lengths[i]` of `hidden` and `asking_lengths[i]` of `asking`.
+        Rows of text i are `lengths[i]` of `hidden` and `asking_lengths[i]` of `asking`, in which the last text may have
+        none.
         """
         key, value = self.key.frozen_alone, self.value.frozen_alone
-        if len(asking) == len(lengths) < len(hidden) and key is not None and value is not None:
+        if len(asking) == len(asking_lengths) < len(hidden) and key is not None and value is not None:
             attended = self._attended_once(asking, hidden, key, value, lengths, dropouts)
         else:
             attended = self._attended(asking, hidden, asking_lengths, lengths, dropouts)
