@@ -265,8 +265,13 @@ def test_every_way_to_quantise_runs(
 ) -> None:
     for number, way in enumerate((FP32, *LADDER, *LADDER_WITHOUT_VNNI)):
         monkeypatch.setattr(exporting, "ladder", lambda notes, way=way: (way,))
-        exported = export([run.folder], tmp_path / str(number), unlabelled=sure_texts)
-        assert exported.quantisation == way.name
+        try:
+            exported = export([run.folder], tmp_path / str(number), unlabelled=sure_texts)
+        except ParityError as error:  # older versions multiply by blocks of 4 bits only
+            assert "none can be had here" in str(error)
+            assert tuple(map(int, onnxruntime.__version__.split(".")[:2])) < (1, 22)
+        else:
+            assert exported.quantisation == way.name
 
 
 def test_what_the_gate_lets_pass(monkeypatch: pytest.MonkeyPatch) -> None:

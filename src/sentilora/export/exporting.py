@@ -268,7 +268,7 @@ def _descend(candidates: Sequence[_Candidate], build: Callable[[Quantisation], G
             return _Chosen(quantisation, graph, verdicts, changes)
         for name, verdict in failed.items():
             notes.say(f"{quantisation.name} is refused for {name}: {verdict}")
-    closest = "; ".join(f"{name}: {verdict}" for name, verdict in failed.items())
+    closest = "; ".join(f"{name}: {verdict}" for name, verdict in failed.items()) or "none can be had here"
     raise ParityError(
         f"no way to quantise keeps the answers ({closest}): nothing was saved; "
         "predict with the run or a merged model instead"
