@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, Optional, Union
+from typing import Any, Optional, TypeVar, Union
 
 import msgspec
 import torch
@@ -31,6 +31,9 @@ _PROGRESS = "training.json"
 _TENSORS = "training.safetensors"
 _SECONDS_BETWEEN = 60.0
 _KEPT = 2
+
+
+_Progress = TypeVar("_Progress", bound=msgspec.Struct)
 
 
 class InterruptedTrainingError(SentiloraError):
@@ -169,9 +172,17 @@ def load_progress(checkpoint: Path) -> TrainingProgress:
     Raises:
         ModelError: Another version wrote it.
     """
-    path = checkpoint / _PROGRESS
+    return read_progress(checkpoint / _PROGRESS, TrainingProgress)
+
+
+def read_progress(path: Path, kind: type[_Progress]) -> _Progress:
+    """What a checkpoint's file says.
+
+    Raises:
+        ModelError: Another version wrote it.
+    """
     try:
-        return msgspec.json.decode(path.read_bytes(), type=TrainingProgress)
+        return msgspec.json.decode(path.read_bytes(), type=kind)
     except msgspec.MsgspecError as error:
         raise ModelError(f"{path} is of another version ({error}): pass --overwrite to begin anew") from None
 

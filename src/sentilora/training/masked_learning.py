@@ -20,7 +20,7 @@ from sentilora.config import PretrainConfig
 from sentilora.errors import ModelError, OutputError
 from sentilora.modeling.devices import Precision
 from sentilora.modeling.packed import PackedMaskedLM
-from sentilora.training.checkpoints import moments_in, moments_of
+from sentilora.training.checkpoints import moments_in, moments_of, read_progress
 from sentilora.training.corpus import Corpus
 from sentilora.training.masking import MaskedPiece, Masking
 from sentilora.training.parts import TOKENS_A_PART, PartWorkers, even_parts
@@ -221,12 +221,7 @@ def newest_checkpoint(
     if not written:
         return None
     path = written[-1]
-    try:
-        progress = msgspec.json.decode((path / _PROGRESS).read_bytes(), type=PretrainProgress)
-    except msgspec.MsgspecError as error:
-        raise ModelError(
-            f"{path / _PROGRESS} is of another version ({error}): pass --overwrite to begin anew"
-        ) from None
+    progress = read_progress(path / _PROGRESS, PretrainProgress)
     if sha256_of(path / _TENSORS) != progress.tensors:
         raise ModelError(f"{path / _TENSORS} is damaged: remove {path}, or pass --overwrite to begin anew")
     reason = None
