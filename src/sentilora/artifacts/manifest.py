@@ -81,9 +81,9 @@ class Training(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         name: Of the run.
         data: The training texts as the user named them, None where they came from Python.
-        texts: The training texts in one line: how many, from where, what was dropped.
+        texts: The training texts in one line: how many, from where, what was dropped of these alone.
         validation: The validation texts in one line.
-        split: How the two were parted, in one line.
+        split: How the two were parted, in one line, and what was dropped of the source that both come from.
         encoding: What truncation and the vocabulary cost the training texts, in one line.
         course: Epochs, device, precision and time, in one line.
         settings: The whole configuration, as its YAML has it.

@@ -43,9 +43,9 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What `metrics.json` says of a run.
 
     Attributes:
-        training: The training texts in one line: how many, from where, what was dropped.
+        training: The training texts in one line: how many, from where, what was dropped of these alone.
         validation: The validation texts in one line.
-        split: How the two were parted, in one line.
+        split: How the two were parted, in one line, and what was dropped of the source that both come from.
         encoding: Share of truncated texts and of unknown tokens among the training texts, in one line.
         device: Where it was trained.
         precision: Of the forward and backward pass.
