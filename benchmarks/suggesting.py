@@ -4,7 +4,8 @@ python benchmarks/suggesting.py
 python benchmarks/suggesting.py --seeds 0 --arms random suggested --budgets 50 100 --pool 500 --test 200 --output small
 
 Each arm grows its labels from one budget to the next: it draws, or is suggested, new reviews of the pool, is told their
-labels, and trains anew. Writes benchmarks/results/suggesting.json.
+labels, and trains anew, some times with other random numbers: a point is the mean of these, and the first chooses what
+comes next. `--base` may be a base that `sentilora pretrain` made. Writes benchmarks/results/suggesting.json.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from sentilora.inference import Classifier
 from sentilora.tables import LabelledTexts, UnlabelledTexts, read_labelled
 
 RECIPE = "best"
-SETTINGS = {"base": "embedded", "epochs": 8, "learning_rate": 1e-3, "max_length": 128, "validation_limit": 50}
+SETTINGS = {"epochs": 8, "learning_rate": 1e-3, "max_length": 128, "validation_limit": 50}
 
 Rows = npt.NDArray[np.int64]
 Choice = Callable[[LabelledTexts, Rows, int, Optional[Classifier], int], Rows]
@@ -80,27 +81,38 @@ def learn(config: TrainConfig, pool: LabelledTexts, labelled: Rows, folder: Path
     return sentilora.train(config, data=table, validation="bundled:test", output=folder).classifier
 
 
-def curve(arm: str, seed: int, pool: LabelledTexts, test: LabelledTexts, budgets: list[int]) -> list[dict[str, Any]]:
+def accuracy_of(classifier: Classifier, test: LabelledTexts) -> float:
+    """Share of right answers."""
+    answers = [answer.label == "positive" for answer in classifier.predict(test.texts)]
+    return float((np.array(answers) == test.labels).mean())
+
+
+def curve(
+    arm: str, seed: int, pool: LabelledTexts, test: LabelledTexts, arguments: argparse.Namespace
+) -> list[dict[str, Any]]:
     """Accuracy at each budget."""
-    config = load_config(RECIPE, {**SETTINGS, "seed": seed})
+    settings = {**SETTINGS, "base": arguments.base}
+    configs = [load_config(RECIPE, {**settings, "seed": seed + 100 * again}) for again in range(arguments.trainings)]
     labelled: Rows = np.array([], dtype=np.int64)
     classifier: Optional[Classifier] = None
     points = []
-    for budget in budgets:
+    for budget in arguments.budgets:
         started = time.perf_counter()
         chosen = ARMS[arm](pool, labelled, budget - len(labelled), classifier, seed)
         choosing = time.perf_counter() - started
         labelled = np.concatenate([labelled, chosen])
         with tempfile.TemporaryDirectory() as folder:
-            classifier = learn(config, pool, labelled, Path(folder) / "run")
-        answers = [answer.label == "positive" for answer in classifier.predict(test.texts)]
-        accuracy = float((np.array(answers) == test.labels).mean())
+            learnt = [learn(each, pool, labelled, Path(folder) / str(each.seed)) for each in configs]
+        classifier = learnt[0]
+        accuracies = [accuracy_of(each, test) for each in learnt]
+        accuracy = statistics.mean(accuracies)
         points.append(
             {
                 "arm": arm,
                 "seed": seed,
                 "labels": len(labelled),
                 "accuracy": accuracy,
+                "accuracies": accuracies,
                 "positive_share": float(pool.labels[labelled].mean()),
                 "choosing_seconds": choosing,
             }
@@ -115,6 +127,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=["random", "suggested"])
     parser.add_argument("--budgets", type=int, nargs="+", default=[100, 200, 400])
+    parser.add_argument("--base", default="embedded")
+    parser.add_argument("--trainings", type=int, default=3, help="Of each point.")
     parser.add_argument("--pool", type=int, default=3000)
     parser.add_argument("--test", type=int, default=1000)
     parser.add_argument("--output", default="suggesting", help="NAME of the result.")
@@ -128,7 +142,7 @@ def main() -> None:
     for seed in arguments.seeds:
         pool = read_labelled(rest.take(np.random.default_rng(seed).permutation(len(rest))[: arguments.pool]))
         for arm in arguments.arms:
-            points += curve(arm, seed, pool, test, arguments.budgets)
+            points += curve(arm, seed, pool, test, arguments)
     means = {
         arm: {
             budget: statistics.mean(p["accuracy"] for p in points if (p["arm"], p["labels"]) == (arm, budget))
@@ -140,7 +154,8 @@ def main() -> None:
         print(f"{arm}: " + ", ".join(f"{accuracy:.4f} with {budget}" for budget, accuracy in scores.items()))
     report = {
         "recipe": RECIPE,
-        "changes": SETTINGS,
+        "changes": {**SETTINGS, "base": arguments.base},
+        "trainings": arguments.trainings,
         "pool": arguments.pool,
         "tested": arguments.test,
         "mean": means,

@@ -61,7 +61,7 @@ def measure(ways: dict[str, Callable[[], float]], texts: int) -> dict[str, float
 def seconds_of(folder: Path, shards: Sequence[Sequence[int]]) -> float:
     """How long the file takes in so many shards at once, each on cores of its own."""
     command = [sys.executable, "-m", "sentilora", "score", str(folder / "texts.jsonl"), "--model"]
-    command += [str(folder / "bundle"), "--overwrite", "-o", str(folder / "scored.jsonl")]
+    command += [str(folder / "bundle"), "--chunk-rows", "32", "--overwrite", "-o", str(folder / "scored.jsonl")]
     began = time.monotonic()
     processes = [
         subprocess.Popen(

@@ -32,7 +32,7 @@ from sentilora.tables.inputs import TableName
 from sentilora.tables.writing import compressing, require_writable, table_format
 
 POOL = 20_000
-_CANDIDATES = 10  # times as many as are wanted: the least sure, among which the choice is for variety
+_CANDIDATES = 4  # times as many as are wanted: the least sure, among which the choice is for variety
 _DIMENSIONS = 100  # of the latent space
 _FEATURES = 50_000
 

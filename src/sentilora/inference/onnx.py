@@ -13,6 +13,7 @@ import numpy.typing as npt
 import onnxruntime
 
 from sentilora.errors import ModelError
+from sentilora.inference.allocation import give_back_freed_blocks, keep_freed_blocks
 from sentilora.inference.graph import IDS, HeadInputs, is_down_input
 from sentilora.inference.predictor import Logits
 from sentilora.inference.scheduler import Scheduler
@@ -80,6 +81,7 @@ class Graph:
         with self._opening:
             if threads not in self._sessions:
                 session = _open(self.path, threads, self._spin)
+                give_back_freed_blocks()  # of reading the file
                 if _identity(self.path) != self._opened:
                     raise ModelError(f"{self.path.parent} was replaced while it was in use: load it again")
                 self._sessions[threads] = session
@@ -168,6 +170,9 @@ def _open(path: Path, threads: int, spin: bool) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.enable_mem_pattern = False  # texts differ in length, and a pattern would be kept for each
+    # The arena is the session's, not a worker's: what one core wrote last another would write next, by way of what they
+    # share, which costs a seventh of all time where that is no cache. glibc's heaps are the threads' own.
+    options.enable_cpu_mem_arena = threads > 1 or not keep_freed_blocks()
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin else "0")
     options.log_severity_level = 3
     try:

@@ -21,6 +21,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from sentilora.artifacts import LOG_FILE
 from sentilora.config import TrainConfig
 from sentilora.errors import UserError
+from sentilora.inference.allocation import give_back_freed_blocks
 from sentilora.modeling.packed import PackedDistilBert
 from sentilora.training.callbacks import JsonLog, ProgressBar
 from sentilora.training.checkpoints import (
@@ -171,6 +172,7 @@ class LoraTrainer(Trainer):  # type: ignore[misc]
         self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
         """Validate on the whole validation set; called by the Trainer after each epoch."""
+        give_back_freed_blocks()  # or the pieces that no step of the next epoch fits into would add up
         with _without_autocast(self.model):
             token_ids = self.validation.token_ids
             mine = self.predictor.logits([token_ids[row] for row in self.processes.share(len(token_ids))], self._obey)
