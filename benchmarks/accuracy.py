@@ -116,12 +116,17 @@ EXPERIMENTS = {
 }
 
 
+def trained(recipe: str, settings: dict[str, Any], seed: int, data: Any, folder: Path) -> sentilora.Run:
+    """A run of its own in the folder, validated on the bundled test reviews."""
+    config = load_config(recipe, {"base": "embedded", **settings, "seed": seed, "limit": None})
+    return sentilora.train(config, data=data, validation="bundled:test", output=folder / f"seed-{seed}")
+
+
 def measure(experiment: Experiment, settings: dict[str, Any], seed: int, keep: Optional[Path]) -> dict[str, Any]:
     """Train once, test, and keep what matters."""
-    config = load_config(experiment.recipe, {"base": "embedded", **settings, "seed": seed, "limit": None})
     data = experiment.train(seed)
     with tempfile.TemporaryDirectory() if keep is None else nullcontext(keep) as folder:
-        run = sentilora.train(config, data=data, validation="bundled:test", output=Path(folder) / f"seed-{seed}")
+        run = trained(experiment.recipe, settings, seed, data, Path(folder))
     evaluations = {
         name: sentilora.evaluate(run.classifier, sentilora.read_labelled(table))
         for name, table in experiment.tests().items()

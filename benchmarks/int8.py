@@ -15,10 +15,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 import sentilora
-from accuracy import DATA, EXPERIMENTS, ROOT, imdb
+from accuracy import DATA, EXPERIMENTS, ROOT, imdb, trained
 from machine import describe_machine
 from sentilora.artifacts import MANIFEST
-from sentilora.config import load_config
 from sentilora.export import export
 from sentilora.inference import Classifier
 
@@ -32,8 +31,8 @@ def main() -> None:
     arguments = parser.parse_args()
     folder = arguments.keep / "seed-0"
     if not folder.is_dir():
-        config = load_config("best", {"base": "embedded", "seed": 0, "limit": None})
-        sentilora.train(config, data=EXPERIMENTS["best-1000"].train(0), validation="bundled:test", output=folder)
+        experiment = EXPERIMENTS["best-1000"]
+        trained(experiment.recipe, {}, 0, experiment.train(0), arguments.keep)
     unlabelled = arguments.keep / "unlabelled.parquet"
     pq.write_table(pq.read_table(DATA / "imdb_unsup.parquet").select(["text"]).slice(0, UNLABELLED), unlabelled)
     bundle = export([folder], arguments.keep / "bundle", unlabelled=unlabelled, overwrite=True)

@@ -81,12 +81,6 @@ def learn(config: TrainConfig, pool: LabelledTexts, labelled: Rows, folder: Path
     return sentilora.train(config, data=table, validation="bundled:test", output=folder).classifier
 
 
-def accuracy_of(classifier: Classifier, test: LabelledTexts) -> float:
-    """Share of right answers."""
-    answers = [answer.label == "positive" for answer in classifier.predict(test.texts)]
-    return float((np.array(answers) == test.labels).mean())
-
-
 def curve(
     arm: str, seed: int, pool: LabelledTexts, test: LabelledTexts, arguments: argparse.Namespace
 ) -> list[dict[str, Any]]:
@@ -104,7 +98,7 @@ def curve(
         with tempfile.TemporaryDirectory() as folder:
             learnt = [learn(each, pool, labelled, Path(folder) / str(each.seed)) for each in configs]
         classifier = learnt[0]
-        accuracies = [accuracy_of(each, test) for each in learnt]
+        accuracies = [sentilora.evaluate(each, test).metrics.accuracy for each in learnt]
         accuracy = statistics.mean(accuracies)
         points.append(
             {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import platform
+from typing import Optional
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # as malloc.h numbers them
 _LARGEST = 32 * 2**20  # of what glibc takes as the second; its own adjusting ends here, and at twice this for the first
@@ -22,9 +23,9 @@ def keep_freed_blocks(*, whole: bool = False) -> bool:
     Returns:
         Whether the C library is glibc; nothing was done if not.
     """
-    if platform.libc_ver()[0] != "glibc":
+    libc = _glibc()
+    if libc is None:
         return False
-    libc = ctypes.CDLL(None)
     libc.mallopt(_MMAP_THRESHOLD, _LARGEST)
     libc.mallopt(_TRIM_THRESHOLD, _NEVER if whole else 2 * _LARGEST)
     return True
@@ -32,5 +33,10 @@ def keep_freed_blocks(*, whole: bool = False) -> bool:
 
 def give_back_freed_blocks() -> None:
     """Have glibc give the system every free page, now."""
-    if platform.libc_ver()[0] == "glibc":
-        ctypes.CDLL(None).malloc_trim(0)
+    libc = _glibc()
+    if libc is not None:
+        libc.malloc_trim(0)
+
+
+def _glibc() -> Optional[ctypes.CDLL]:
+    return ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
