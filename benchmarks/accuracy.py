@@ -202,7 +202,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     experiment = EXPERIMENTS[arguments.experiment]
-    changes = {name: yaml.safe_load(value) for name, _, value in (change.partition("=") for change in arguments.set)}
+    changes = changes_of(arguments.set)
     name = arguments.output or arguments.experiment
     results: list[dict[str, Any]] = []
     for seed in arguments.seeds:
@@ -218,6 +218,11 @@ def main() -> None:
         keep(arguments, experiment.recipe, changes, results)
     for test, accuracy in means_of(results)["accuracy"].items():
         print(f"{name} on {test}: mean accuracy {accuracy:.4f}, baseline {means_of(results)['baseline'][test]:.4f}")
+
+
+def changes_of(options: Sequence[str]) -> dict[str, Any]:
+    """Settings by name, of SETTING=VALUE as YAML has values."""
+    return {name: yaml.safe_load(value) for name, _, value in (option.partition("=") for option in options)}
 
 
 def means_of(results: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:

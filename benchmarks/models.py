@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ MAX_LENGTH = 256
 
 def build(models: Path, shape: str, adapters: int) -> tuple[Any, Any]:
     """Write `merged`, for Transformers; `bundle`, the same exported; and `adapters`, of ranks 1 to 16 over one base.
+
+    `one-adapter` is the last of these with the first of them alone.
 
     Args:
         models: An empty folder.
@@ -83,6 +87,9 @@ def build(models: Path, shape: str, adapters: int) -> tuple[Any, Any]:
         place.mkdir(parents=True)
         save_file(adapter_arrays(Classifier(adapted, encoder, SENTIMENT)), place / "adapter.safetensors")
         write_manifest(place, _with(manifest, kind="bundle-adapter", graph=digest))
+    if adapters:
+        others = shutil.ignore_patterns(*(f"a{number:02d}" for number in range(1, adapters)))
+        shutil.copytree(models / "adapters", models / "one-adapter", ignore=others, copy_function=os.link)
     return model, encoder
 
 

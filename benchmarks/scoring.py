@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -35,7 +34,8 @@ from sentilora.text import TextEncoder
 
 ROOT = Path(__file__).resolve().parents[1]
 CALIBRATION_TEXTS = 64
-WORKERS = ("pipeline-32", "pipeline-1", "bundle", "adapters", *RIVALS, "file", "pipeline-start", "bundle-start")
+ADAPTERS = ("adapters", "one-adapter")
+WORKERS = ("pipeline-32", "pipeline-1", "bundle", *ADAPTERS, *RIVALS, "file", "pipeline-start", "bundle-start")
 
 
 def main() -> None:
@@ -92,14 +92,11 @@ def report(arguments: argparse.Namespace, rounds: list[dict[str, dict[str, float
         ("process to first answer against pipeline", "bundle-start", "pipeline-start", "process_seconds"),
         ("peak memory against pipeline, batch 32", "bundle", "pipeline-32", "peak_mb"),
         ("texts/s of many adapters against a merged bundle", "adapters", "bundle", "texts_per_second"),
+        ("memory of many adapters against one", "adapters", "one-adapter", "peak_mb"),
         *((f"texts/s against {rival}", "bundle", rival, "texts_per_second") for rival in RIVALS),
     ):
         if {ours, theirs} <= set(arguments.workers):
             ratios[name] = statistics.median(each[ours][figure] / each[theirs][figure] for each in rounds)
-    if "adapters" in arguments.workers:
-        ratios["memory of many adapters against one"] = statistics.median(
-            each["adapters"]["many_mb"] / each["adapters"]["one_mb"] for each in rounds
-        )
     if "file" in arguments.workers:
         ratios["rows/s of a file against texts/s in memory"] = statistics.median(
             each["file"]["rows_per_second"] / each["file"]["texts_per_second"] for each in rounds
@@ -132,25 +129,20 @@ def with_bundle(models: Path, texts: Sequence[str]) -> dict[str, float]:
     return measure(Classifier.load(models / "bundle"), models, texts)
 
 
-def with_adapters(models: Path, texts: Sequence[str]) -> dict[str, float]:
-    """Each text for another adapter."""
+def with_adapters(name: str, models: Path, texts: Sequence[str]) -> dict[str, float]:
+    """Each text for any adapter of the bundle of that name."""
     from sentilora.inference.bundle import Bundle
 
-    opened = Bundle.open(models / "adapters")
-    classifiers = list(opened.classifiers.values())
-    one = classifiers[0]
-    one(texts)
-    one_mb = resident_mb()
-    encoded = one.encoder.encode(texts)
-    rng = np.random.default_rng(0)
-    chosen = rng.integers(len(classifiers), size=len(texts))
+    classifiers = list(Bundle.open(models / name).classifiers.values())
+    encoded = classifiers[0].encoder.encode(texts)
+    chosen = np.random.default_rng(0).integers(len(classifiers), size=len(texts))
 
     def answer(_: Sequence[str]) -> None:
         futures = [classifiers[number].predictor.submit(text.ids) for number, text in zip(chosen, encoded)]  # type: ignore[attr-defined]
         for future in futures:
             future.result()
 
-    return {**measure(answer, models, texts), "one_mb": one_mb - adapters_mb(models), "many_mb": resident_mb()}
+    return measure(answer, models, texts)
 
 
 def with_file(models: Path, texts: Sequence[str]) -> dict[str, float]:
@@ -184,12 +176,6 @@ def with_file(models: Path, texts: Sequence[str]) -> dict[str, float]:
 def with_rival(name: str, models: Path, texts: Sequence[str]) -> dict[str, float]:
     """Another runtime."""
     return measure(RIVALS[name](TextEncoder.load(models / "merged", MAX_LENGTH, "head"), models), models, texts)
-
-
-def adapters_mb(models: Path) -> float:
-    """What all adapters but one take in memory: they are open from the start."""
-    sizes = [path.stat().st_size for path in models.glob("adapters/adapters/*/adapter.safetensors")]
-    return (sum(sizes) - max(sizes)) / 2**20
 
 
 def measure(classify: Callable[[Sequence[str]], Any], models: Path, texts: Sequence[str]) -> dict[str, float]:
@@ -228,12 +214,6 @@ def full_text(encoder: TextEncoder) -> str:
     return next(text for text in reviews(2000) if len(encoder.tokenizer.encode(text).ids) == MAX_LENGTH)
 
 
-def resident_mb() -> float:
-    """Memory of this process now."""
-    pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
-    return pages * resource.getpagesize() / 2**20
-
-
 def first_answer_of_pipeline(models: Path, _: argparse.Namespace) -> dict[str, float]:
     """Import, load, answer once."""
     from transformers import pipeline
@@ -254,7 +234,10 @@ MEASURES: dict[str, Callable[[Path, argparse.Namespace], dict[str, float]]] = {
     "pipeline-32": lambda models, arguments: with_pipeline(models, 32, texts_of(models, arguments.texts)),
     "pipeline-1": lambda models, arguments: with_pipeline(models, 1, texts_of(models, arguments.texts)),
     "bundle": lambda models, arguments: with_bundle(models, texts_of(models, arguments.texts)),
-    "adapters": lambda models, arguments: with_adapters(models, texts_of(models, arguments.texts)),
+    **{
+        name: lambda models, arguments, name=name: with_adapters(name, models, texts_of(models, arguments.texts))  # type: ignore[misc]
+        for name in ADAPTERS
+    },
     **{
         name: lambda models, arguments, name=name: with_rival(name, models, texts_of(models, arguments.texts))  # type: ignore[misc]
         for name in RIVALS

@@ -23,7 +23,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 import sentilora
-from accuracy import ROOT, imdb
+from accuracy import ROOT, changes_of, imdb
 from machine import describe_machine
 from sentilora.analysis.suggestions import suggest
 from sentilora.config import TrainConfig, load_config
@@ -85,7 +85,7 @@ def curve(
     arm: str, seed: int, pool: LabelledTexts, test: LabelledTexts, arguments: argparse.Namespace
 ) -> list[dict[str, Any]]:
     """Accuracy at each budget."""
-    settings = {**SETTINGS, "base": arguments.base}
+    settings = {**SETTINGS, "base": arguments.base, **changes_of(arguments.set)}
     configs = [load_config(RECIPE, {**settings, "seed": seed + 100 * again}) for again in range(arguments.trainings)]
     labelled: Rows = np.array([], dtype=np.int64)
     classifier: Optional[Classifier] = None
@@ -122,6 +122,7 @@ def main() -> None:
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=["random", "suggested"])
     parser.add_argument("--budgets", type=int, nargs="+", default=[100, 200, 400])
     parser.add_argument("--base", default="embedded")
+    parser.add_argument("--set", nargs="*", default=[], metavar="SETTING=VALUE", help="Depart from the settings.")
     parser.add_argument("--trainings", type=int, default=3, help="Of each point.")
     parser.add_argument("--pool", type=int, default=3000)
     parser.add_argument("--test", type=int, default=1000)
@@ -148,7 +149,7 @@ def main() -> None:
         print(f"{arm}: " + ", ".join(f"{accuracy:.4f} with {budget}" for budget, accuracy in scores.items()))
     report = {
         "recipe": RECIPE,
-        "changes": {**SETTINGS, "base": arguments.base},
+        "changes": {**SETTINGS, "base": arguments.base, **changes_of(arguments.set)},
         "trainings": arguments.trainings,
         "pool": arguments.pool,
         "tested": arguments.test,

@@ -59,6 +59,7 @@ class Bundle:
         self.graph = graph
         self.precision = precision
         self.classifiers: dict[str, Classifier] = {}
+        self._encoder: Optional[TextEncoder] = None  # of its own tokenizer, which takes megabytes
 
     @classmethod
     def open(
@@ -139,8 +140,7 @@ class Bundle:
 
     def _add(self, name: str, folder: Path, manifest: Manifest) -> Classifier:
         inputs = _adapter_inputs(folder, self.graph) if manifest.kind == "bundle-adapter" else {}
-        tokenizer = folder if (folder / TOKENIZER).is_file() else self.path
-        encoder = TextEncoder.load(tokenizer, manifest.max_length, manifest.truncation)
+        encoder = self._encoder_of(folder, manifest)
         labels = Labels(manifest.labels)
         predictor = OnnxPredictor(self.graph, inputs, len(labels))
         classifier = Classifier(predictor, encoder, labels, manifest.temperature, abstention=manifest.abstention)
@@ -150,6 +150,14 @@ class Bundle:
         _prove_once(classifier, folder, manifest)
         self.classifiers = {**self.classifiers, name: classifier}
         return classifier
+
+    def _encoder_of(self, folder: Path, manifest: Manifest) -> TextEncoder:
+        """One of the folder's tokenizer, or of the bundle's, which all adapters without one share."""
+        if folder != self.path and (folder / TOKENIZER).is_file():
+            return TextEncoder.load(folder, manifest.max_length, manifest.truncation)
+        if self._encoder is None:
+            self._encoder = TextEncoder.load(self.path, manifest.max_length, manifest.truncation)
+        return self._encoder.cutting(manifest.max_length, manifest.truncation)
 
 
 def _answers_from(precision: float, folder: Path, manifest: Manifest) -> AbstentionPoint:

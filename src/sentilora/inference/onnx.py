@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Callable, Optional
 
@@ -64,17 +65,22 @@ class Graph:
             ModelError: An array fits no input, or a part of the head is missing.
         """
         shapes = {each.name: each.shape for each in self._session(1).get_inputs() if each.name != IDS}
-        # Of rank 1: products over no element at all are left undefined by older versions of ONNX Runtime.
-        empty = {
-            name: np.zeros([size if isinstance(size, int) else 1 for size in shape]) for name, shape in shapes.items()
-        }
         wrong = {*arrays.keys() - shapes.keys(), *(name for name in HeadInputs.named().names if name not in arrays)}
         wrong |= {name for name in arrays.keys() & shapes.keys() if not _fits(arrays[name], shapes[name])}
         if shapes and wrong:
             raise ModelError(f"the adapter does not fit the graph: look at {', '.join(sorted(wrong))}")
+        return {**self._empty, **{name: _value(array) for name, array in arrays.items()}}
+
+    @cached_property
+    def _empty(self) -> dict[str, onnxruntime.OrtValue]:
+        """What adds nothing; in memory once, for all adapters that leave a layer as it is.
+
+        Of rank 1: products over no element at all are left undefined by older versions of ONNX Runtime.
+        """
+        inputs = [each for each in self._session(1).get_inputs() if each.name != IDS]
         return {
-            name: onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array, dtype=np.float32))
-            for name, array in {**empty, **arrays}.items()
+            each.name: _value(np.zeros([size if isinstance(size, int) else 1 for size in each.shape]))
+            for each in inputs
         }
 
     def _session(self, threads: int) -> onnxruntime.InferenceSession:
@@ -148,6 +154,10 @@ class OnnxPredictor:
 
     def _submitted(self, ids: Sequence[int], threads: Callable[[], int]) -> Future[Logits]:
         return self.graph.scheduler.submit(lambda: self.graph.run(ids, self.inputs, threads())[0], len(ids))
+
+
+def _value(array: npt.NDArray[Any]) -> onnxruntime.OrtValue:
+    return onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array, dtype=np.float32))
 
 
 def _fits(array: npt.NDArray[np.float32], shape: Sequence[Any]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,6 +118,14 @@ class TextEncoder:
         except Exception as error:  # noqa: BLE001 - the Rust library raises nothing narrower
             raise ModelError(f"{path} is not a tokenizer: {error}") from None
         return cls(tokenizer, max_length, truncation)
+
+    def cutting(self, max_length: int, truncation: Truncation) -> TextEncoder:
+        """An encoder with this one's tokenizer, of which there is one in memory, that cuts texts otherwise."""
+        other = copy.copy(self)
+        other.max_length = max_length
+        other.truncation = truncation
+        other._room = self._room + max_length - self.max_length
+        return other
 
     def encode(self, texts: Iterable[str]) -> list[EncodedText]:
         """Encode texts, in their order.
