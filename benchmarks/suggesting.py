@@ -15,6 +15,8 @@ import json
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Optional
 
@@ -57,6 +59,15 @@ def random_first(pool: LabelledTexts, labelled: Rows, n: int, classifier: Option
     return (suggested if len(labelled) else at_random)(pool, labelled, n, classifier, seed)
 
 
+def half_suggested(pool: LabelledTexts, labelled: Rows, n: int, classifier: Optional[Classifier], seed: int) -> Rows:
+    """The first ones at random, then half of them as suggested."""
+    if classifier is None:
+        return at_random(pool, labelled, n, classifier, seed)
+    chosen = suggested(pool, labelled, n // 2, classifier, seed)
+    others = at_random(pool, np.concatenate([labelled, chosen]), n - len(chosen), classifier, seed)
+    return np.concatenate([chosen, others])
+
+
 def least_sure(pool: LabelledTexts, labelled: Rows, n: int, classifier: Optional[Classifier], seed: int) -> Rows:
     """The first ones at random, then those that the model is least sure of, whatever they have in common."""
     if classifier is None:
@@ -70,43 +81,68 @@ ARMS: dict[str, Choice] = {
     "random": at_random,
     "suggested": suggested,
     "random-then-suggested": random_first,
+    "random-then-half-suggested": half_suggested,
     "random-then-least-sure": least_sure,
 }
 
 
-def learn(config: TrainConfig, pool: LabelledTexts, labelled: Rows, folder: Path) -> Classifier:
+def train(config: TrainConfig, pool: LabelledTexts, labelled: Rows, folder: Path) -> Classifier:
     """Train on these rows."""
     labels = pa.array(pool.labels[labelled])
     table = pa.table({"text": [pool.texts[row] for row in labelled], "label": labels})
     return sentilora.train(config, data=table, validation="bundled:test", output=folder).classifier
 
 
-def curve(
-    arm: str, seed: int, pool: LabelledTexts, test: LabelledTexts, arguments: argparse.Namespace
-) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Learnt:
+    """Classifiers that learnt the same labels, and how often each is right."""
+
+    classifiers: list[Classifier]
+    accuracies: list[float]
+
+
+class Learner:
+    """Trains and tests with one seed's random numbers, once for each choice of labels: arms may begin alike."""
+
+    def __init__(self, seed: int, pool: LabelledTexts, test: LabelledTexts, arguments: argparse.Namespace) -> None:
+        settings = {**SETTINGS, "base": arguments.base, **changes_of(arguments.set)}
+        seeds = [seed + 100 * again for again in range(arguments.trainings)]
+        self.configs = [load_config(RECIPE, {**settings, "seed": each}) for each in seeds]
+        self.pool = pool
+        self.test = test
+        self.known: dict[bytes, Learnt] = {}
+
+    def learn(self, labelled: Rows) -> Learnt:
+        """From these rows."""
+        if labelled.tobytes() not in self.known:
+            with tempfile.TemporaryDirectory() as folder:
+                learnt = [train(each, self.pool, labelled, Path(folder) / str(each.seed)) for each in self.configs]
+            accuracies = [sentilora.evaluate(each, self.test).metrics.accuracy for each in learnt]
+            self.known[labelled.tobytes()] = Learnt(learnt, accuracies)
+        return self.known[labelled.tobytes()]
+
+
+def curve(arm: str, seed: int, learner: Learner, budgets: Sequence[int]) -> list[dict[str, Any]]:
     """Accuracy at each budget."""
-    settings = {**SETTINGS, "base": arguments.base, **changes_of(arguments.set)}
-    configs = [load_config(RECIPE, {**settings, "seed": seed + 100 * again}) for again in range(arguments.trainings)]
+    pool = learner.pool
     labelled: Rows = np.array([], dtype=np.int64)
     classifier: Optional[Classifier] = None
     points = []
-    for budget in arguments.budgets:
+    for budget in budgets:
         started = time.perf_counter()
         chosen = ARMS[arm](pool, labelled, budget - len(labelled), classifier, seed)
         choosing = time.perf_counter() - started
         labelled = np.concatenate([labelled, chosen])
-        with tempfile.TemporaryDirectory() as folder:
-            learnt = [learn(each, pool, labelled, Path(folder) / str(each.seed)) for each in configs]
-        classifier = learnt[0]
-        accuracies = [sentilora.evaluate(each, test).metrics.accuracy for each in learnt]
-        accuracy = statistics.mean(accuracies)
+        learnt = learner.learn(labelled)
+        classifier = learnt.classifiers[0]
+        accuracy = statistics.mean(learnt.accuracies)
         points.append(
             {
                 "arm": arm,
                 "seed": seed,
                 "labels": len(labelled),
                 "accuracy": accuracy,
-                "accuracies": accuracies,
+                "accuracies": learnt.accuracies,
                 "positive_share": float(pool.labels[labelled].mean()),
                 "choosing_seconds": choosing,
             }
@@ -136,8 +172,9 @@ def main() -> None:
     points: list[dict[str, Any]] = []
     for seed in arguments.seeds:
         pool = read_labelled(rest.take(np.random.default_rng(seed).permutation(len(rest))[: arguments.pool]))
+        learner = Learner(seed, pool, test, arguments)
         for arm in arguments.arms:
-            points += curve(arm, seed, pool, test, arguments)
+            points += curve(arm, seed, learner, arguments.budgets)
     means = {
         arm: {
             budget: statistics.mean(p["accuracy"] for p in points if (p["arm"], p["labels"]) == (arm, budget))

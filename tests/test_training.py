@@ -339,3 +339,28 @@ with torch.backends.mkldnn.verbose(torch.backends.mkldnn.VERBOSE_ON_CREATION):
 
     assert made(200) == 1  # lately used
     assert made(1) == 2  # long ago
+
+
+@pytest.mark.skipif(
+    not (sys.platform == "linux" and torch.ops.mkldnn._is_mkldnn_bf16_supported()), reason="needs bf16 products"
+)
+def test_products_of_many_shapes_take_little_memory() -> None:
+    """In processes of their own, as PyTorch reads how many plans of products it is to keep once."""
+    script = """
+import torch
+from sentilora.training.memory import few_kernels_kept
+{}
+def resident():
+    return int(next(line for line in open("/proc/self/status") if line.startswith("VmRSS")).split()[1])
+weight = torch.ones(64, 64, dtype=torch.bfloat16)
+torch.ones(7, 64, dtype=torch.bfloat16) @ weight
+before = resident()
+for rows in range(8, 520):
+    torch.ones(rows, 64, dtype=torch.bfloat16) @ weight
+print(resident() - before)
+"""
+    few, many = (
+        int(subprocess.run([sys.executable, "-c", script.format(call)], capture_output=True, check=True).stdout)
+        for call in ("few_kernels_kept()", "")
+    )
+    assert few < many / 2
