@@ -33,7 +33,7 @@ from sentilora.inference import Classifier
 from sentilora.tables import LabelledTexts, UnlabelledTexts, read_labelled
 
 RECIPE = "best"
-SETTINGS = {"epochs": 8, "learning_rate": 1e-3, "max_length": 128, "validation_limit": 50}
+SETTINGS = {"epochs": 8, "max_length": 256, "validation_limit": 50}
 
 Rows = npt.NDArray[np.int64]
 Choice = Callable[[LabelledTexts, Rows, int, Optional[Classifier], int], Rows]
@@ -155,11 +155,11 @@ def main() -> None:
     """Run the arms over the seeds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--arms", nargs="+", choices=ARMS, default=["random", "suggested"])
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=["random", "random-then-suggested"])
     parser.add_argument("--budgets", type=int, nargs="+", default=[100, 200, 400])
     parser.add_argument("--base", default="embedded")
     parser.add_argument("--set", nargs="*", default=[], metavar="SETTING=VALUE", help="Depart from the settings.")
-    parser.add_argument("--trainings", type=int, default=3, help="Of each point.")
+    parser.add_argument("--trainings", type=int, default=2, help="Of each point.")
     parser.add_argument("--pool", type=int, default=3000)
     parser.add_argument("--test", type=int, default=1000)
     parser.add_argument("--output", default="suggesting", help="NAME of the result.")

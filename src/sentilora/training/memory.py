@@ -13,7 +13,7 @@ _PLANS = 64  # of each thread; those of one part's
 
 
 def few_kernels_kept() -> None:
-    """Let oneDNN, and PyTorch above it, keep few kernels in memory, if none was made yet and the user says no more.
+    """Let oneDNN, and PyTorch above it, keep few kernels, if none was made yet and the user says nothing else.
 
     One is made for each shape of a product, and steps of other texts have other shapes. Of the 1,024 kernels that
     oneDNN keeps otherwise, and the 1,024 plans for them that PyTorch keeps for each thread, a third of a megabyte each,
