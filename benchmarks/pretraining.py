@@ -17,10 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-import yaml
 
 import sentilora
-from accuracy import DATA, EXPERIMENTS, ROOT, imdb, measure
+from accuracy import DATA, EXPERIMENTS, ROOT, changes_of, imdb, measure
 from machine import describe_machine
 from sentilora.artifacts import PRETRAINING_RECORD
 
@@ -44,7 +43,7 @@ def main() -> None:
     if not arguments.base.is_dir():
         sentilora.pretrain(str(UNLABELLED), base="embedded", minutes=arguments.minutes, output=arguments.base)
     record = json.loads((arguments.base / PRETRAINING_RECORD).read_text("utf-8"))
-    changes = {name: yaml.safe_load(value) for name, _, value in (change.partition("=") for change in arguments.set)}
+    changes = changes_of(arguments.set)
     bases = (
         {"with": str(arguments.base)} if arguments.only_with else {"with": str(arguments.base), "without": "embedded"}
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
 import shutil
 import sys
@@ -279,11 +278,8 @@ Command = Callable[..., tuple[str, str]]
 
 
 @pytest.fixture
-def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+def command(capsys: pytest.CaptureFixture[str]) -> Command:
     """The command line in this process, which has PyTorch loaded already: what it prints, and what it says."""
-    logger = logging.getLogger("sentilora")
-    for name in ("handlers", "level", "propagate"):
-        monkeypatch.setattr(logger, name, getattr(logger, name))
 
     def run_it(*arguments: object) -> tuple[str, str]:
         capsys.readouterr()

@@ -226,11 +226,11 @@ def test_a_step_in_parts_is_the_same_step(tmp_path: Path, run: sentilora.Run, ba
     settings = json.loads((base / "config.json").read_text("utf-8"))
     (base / "config.json").write_text(json.dumps({**settings, "seq_classif_dropout": 0.0}), "utf-8")
     config = msgspec.structs.replace(run.config, base=str(base), lora=LoraSettings(dropout=0), batching=batching)
-    config = msgspec.structs.replace(config, class_weights="auto", label_smoothing=0.1, epochs=1)
+    config = msgspec.structs.replace(config, class_weights="auto", label_smoothing=0.1, epochs=1, precision="fp32")
     whole = sentilora.train(config, output=tmp_path / "whole")
     parts = sentilora.train(msgspec.structs.replace(config, gradient_accumulation_steps=5), output=tmp_path / "parts")
-    assert parts.record.epochs[0].loss == pytest.approx(whole.record.epochs[0].loss, rel=1e-3)
-    assert np.allclose(parts.validation_logits, whole.validation_logits, atol=1e-2)
+    assert parts.record.epochs[0].loss == pytest.approx(whole.record.epochs[0].loss, rel=1e-5)
+    assert np.allclose(parts.validation_logits, whole.validation_logits, atol=1e-4)
 
 
 def test_class_weights_move_the_threshold(tmp_path: Path, run: sentilora.Run) -> None:
@@ -345,11 +345,11 @@ with torch.backends.mkldnn.verbose(torch.backends.mkldnn.VERBOSE_ON_CREATION):
     not (sys.platform == "linux" and torch.ops.mkldnn._is_mkldnn_bf16_supported()), reason="needs bf16 products"
 )
 def test_products_of_many_shapes_take_little_memory() -> None:
-    """In processes of their own, as PyTorch reads how many plans of products it is to keep once."""
+    """In a process of its own, as PyTorch reads how many plans of products it is to keep once."""
     script = """
 import torch
 from sentilora.training.memory import few_kernels_kept
-{}
+few_kernels_kept()
 def resident():
     return int(next(line for line in open("/proc/self/status") if line.startswith("VmRSS")).split()[1])
 weight = torch.ones(64, 64, dtype=torch.bfloat16)
@@ -359,8 +359,5 @@ for rows in range(8, 520):
     torch.ones(rows, 64, dtype=torch.bfloat16) @ weight
 print(resident() - before)
 """
-    few, many = (
-        int(subprocess.run([sys.executable, "-c", script.format(call)], capture_output=True, check=True).stdout)
-        for call in ("few_kernels_kept()", "")
-    )
-    assert few < many / 2
+    output = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout
+    assert int(output) < 200_000  # kB; with 1,024 of them 330,000
