@@ -233,6 +233,16 @@ def test_a_step_in_parts_is_the_same_step(tmp_path: Path, run: sentilora.Run, ba
     assert np.allclose(parts.validation_logits, whole.validation_logits, atol=1e-4)
 
 
+def test_a_training_has_its_own_precision_whatever_came_before(tmp_path: Path, run: sentilora.Run) -> None:
+    config = msgspec.structs.replace(run.config, batching="padded", epochs=1)
+    logits = [
+        sentilora.train(msgspec.structs.replace(config, precision=precision), output=tmp_path / name).validation_logits
+        for name, precision in (("first", "fp32"), ("half", "bf16"), ("again", "fp32"))
+    ]
+    assert (logits[0] == logits[2]).all()
+    assert (logits[0] != logits[1]).any()
+
+
 def test_class_weights_move_the_threshold(tmp_path: Path, run: sentilora.Run) -> None:
     def called_positive(weights: str) -> int:
         config = msgspec.structs.replace(run.config, class_weights=weights, epochs=3)

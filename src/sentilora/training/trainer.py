@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Callable, Optional
@@ -289,6 +290,8 @@ def _without_autocast(model: Any) -> Iterator[None]:
 
 def build_trainer(prepared: Preparation, config: TrainConfig, checkpoints: Checkpoints) -> LoraTrainer:
     """A Trainer for this configuration, that leaves its checkpoints where `checkpoints` says."""
+    # Older versions of Transformers leave a training's precision there, and the next one in the process would take it.
+    os.environ["ACCELERATE_MIXED_PRECISION"] = "no"
     arguments = TrainingArguments(
         output_dir=str(checkpoints.folder.parent),
         num_train_epochs=config.epochs,
