@@ -104,10 +104,8 @@ class Learnt:
 class Learner:
     """Trains and tests with one seed's random numbers, once for each choice of labels: arms may begin alike."""
 
-    def __init__(self, seed: int, pool: LabelledTexts, test: LabelledTexts, arguments: argparse.Namespace) -> None:
-        settings = {**SETTINGS, "base": arguments.base, **changes_of(arguments.set)}
-        seeds = [seed + 100 * again for again in range(arguments.trainings)]
-        self.configs = [load_config(RECIPE, {**settings, "seed": each}) for each in seeds]
+    def __init__(self, configs: Sequence[TrainConfig], pool: LabelledTexts, test: LabelledTexts) -> None:
+        self.configs = configs
         self.pool = pool
         self.test = test
         self.known: dict[bytes, Learnt] = {}
@@ -165,6 +163,7 @@ def main() -> None:
     parser.add_argument("--output", default="suggesting", help="NAME of the result.")
     arguments = parser.parse_args()
 
+    settings = {**SETTINGS, "base": arguments.base, **changes_of(arguments.set)}
     started = time.perf_counter()
     test_table, rest = imdb()
     tested = np.random.default_rng(0).permutation(len(test_table))[: arguments.test]
@@ -172,7 +171,8 @@ def main() -> None:
     points: list[dict[str, Any]] = []
     for seed in arguments.seeds:
         pool = read_labelled(rest.take(np.random.default_rng(seed).permutation(len(rest))[: arguments.pool]))
-        learner = Learner(seed, pool, test, arguments)
+        seeds = [seed + 100 * again for again in range(arguments.trainings)]
+        learner = Learner([load_config(RECIPE, {**settings, "seed": each}) for each in seeds], pool, test)
         for arm in arguments.arms:
             points += curve(arm, seed, learner, arguments.budgets)
     means = {
@@ -186,7 +186,7 @@ def main() -> None:
         print(f"{arm}: " + ", ".join(f"{accuracy:.4f} with {budget}" for budget, accuracy in scores.items()))
     report = {
         "recipe": RECIPE,
-        "changes": {**SETTINGS, "base": arguments.base, **changes_of(arguments.set)},
+        "changes": settings,
         "trainings": arguments.trainings,
         "pool": arguments.pool,
         "tested": arguments.test,

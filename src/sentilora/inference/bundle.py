@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import platform
+from functools import cached_property
 from pathlib import Path
 from typing import Optional, Union
 
@@ -59,7 +60,6 @@ class Bundle:
         self.graph = graph
         self.precision = precision
         self.classifiers: dict[str, Classifier] = {}
-        self._encoder: Optional[TextEncoder] = None  # of its own tokenizer, which takes megabytes
 
     @classmethod
     def open(
@@ -151,12 +151,14 @@ class Bundle:
         self.classifiers = {**self.classifiers, name: classifier}
         return classifier
 
+    @cached_property
+    def _encoder(self) -> TextEncoder:
+        """Of the bundle's own tokenizer, which takes megabytes: all adapters without one share it."""
+        return TextEncoder.load(self.path, self.manifest.max_length, self.manifest.truncation)
+
     def _encoder_of(self, folder: Path, manifest: Manifest) -> TextEncoder:
-        """One of the folder's tokenizer, or of the bundle's, which all adapters without one share."""
-        if folder != self.path and (folder / TOKENIZER).is_file():
+        if (folder / TOKENIZER).is_file():
             return TextEncoder.load(folder, manifest.max_length, manifest.truncation)
-        if self._encoder is None:
-            self._encoder = TextEncoder.load(self.path, manifest.max_length, manifest.truncation)
         return self._encoder.cutting(manifest.max_length, manifest.truncation)
 
 

@@ -64,7 +64,7 @@ class Graph:
         Raises:
             ModelError: An array fits no input, or a part of the head is missing.
         """
-        shapes = {each.name: each.shape for each in self._session(1).get_inputs() if each.name != IDS}
+        shapes = self._shapes
         wrong = {*arrays.keys() - shapes.keys(), *(name for name in HeadInputs.named().names if name not in arrays)}
         wrong |= {name for name in arrays.keys() & shapes.keys() if not _fits(arrays[name], shapes[name])}
         if shapes and wrong:
@@ -72,15 +72,20 @@ class Graph:
         return {**self._empty, **{name: _value(array) for name, array in arrays.items()}}
 
     @cached_property
+    def _shapes(self) -> dict[str, list[Any]]:
+        """Those of all inputs but the token ids; a size that may be any is no number."""
+        return {each.name: each.shape for each in self._session(1).get_inputs() if each.name != IDS}
+
+    @cached_property
     def _empty(self) -> dict[str, onnxruntime.OrtValue]:
-        """What adds nothing; in memory once, for all adapters that leave a layer as it is.
+        """What adds nothing; in memory once, for all adapters that leave a layer as it is. A head has each of them.
 
         Of rank 1: products over no element at all are left undefined by older versions of ONNX Runtime.
         """
-        inputs = [each for each in self._session(1).get_inputs() if each.name != IDS]
         return {
-            each.name: _value(np.zeros([size if isinstance(size, int) else 1 for size in each.shape]))
-            for each in inputs
+            name: _value(np.zeros([size if isinstance(size, int) else 1 for size in shape]))
+            for name, shape in self._shapes.items()
+            if name not in HeadInputs.named().names
         }
 
     def _session(self, threads: int) -> onnxruntime.InferenceSession:

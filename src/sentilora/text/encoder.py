@@ -100,7 +100,6 @@ class TextEncoder:
         self.truncation: Truncation = truncation
         special = self.tokenizer.encode("").ids
         self._before, self._after = special[:1], special[1:]
-        self._room = max_length - len(special)
         self._unknown: Optional[int] = self.tokenizer.token_to_id("[UNK]")
 
     @classmethod
@@ -124,8 +123,12 @@ class TextEncoder:
         other = copy.copy(self)
         other.max_length = max_length
         other.truncation = truncation
-        other._room = self._room + max_length - self.max_length
         return other
+
+    @property
+    def _room(self) -> int:
+        """For tokens of a text's own."""
+        return self.max_length - len(self._before) - len(self._after)
 
     def encode(self, texts: Iterable[str]) -> list[EncodedText]:
         """Encode texts, in their order.
