@@ -38,6 +38,7 @@ def build(models: Path, shape: str, adapters: int) -> tuple[Any, Any]:
     from sentilora.export.weights import adapter_arrays, encoder_of
     from sentilora.export.writing import write_graph
     from sentilora.inference import Classifier
+    from sentilora.inference.onnx import Graph
     from sentilora.labels import SENTIMENT
     from sentilora.modeling.base import find_base, load_tokenizer
     from sentilora.modeling.devices import Device
@@ -75,17 +76,20 @@ def build(models: Path, shape: str, adapters: int) -> tuple[Any, Any]:
         write_tokenizer(encoder, models / name)
     write_manifest(models / "bundle", manifest)
     digest = write_manifest(models / "adapters", _with(manifest, labels=())).files["model.onnx"]
+    shared = Graph(models / "adapters" / "model.onnx")
     targets = ("q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2")
     for number in range(adapters):
-        rank = (1, 4, 8, 16)[number % 4]
-        base = DistilBertForSequenceClassification(model.config)
         config = LoraConfig(
-            task_type="SEQ_CLS", r=rank, target_modules=list(targets[: number % 6 + 1]), init_lora_weights=False
+            task_type="SEQ_CLS",
+            r=(1, 4, 8, 16)[number % 4],
+            target_modules=list(targets[: number % 6 + 1]),
+            init_lora_weights=False,
         )
-        adapted = TorchPredictor(get_peft_model(base, config).eval(), Device("cpu"), 2)
+        lora = get_peft_model(DistilBertForSequenceClassification(model.config), config)
+        adapted = TorchPredictor(lora.eval(), Device("cpu"), 2)
         place = models / "adapters" / "adapters" / f"a{number:02d}"
         place.mkdir(parents=True)
-        save_file(adapter_arrays(Classifier(adapted, encoder, SENTIMENT)), place / "adapter.safetensors")
+        save_file(shared.fitted(adapter_arrays(Classifier(adapted, encoder, SENTIMENT))), place / "adapter.safetensors")
         write_manifest(place, _with(manifest, kind="bundle-adapter", graph=digest))
     if adapters:
         others = shutil.ignore_patterns(*(f"a{number:02d}" for number in range(1, adapters)))

@@ -198,6 +198,15 @@ def test_an_adapter_costs_its_own_size(shared: Path) -> None:
         assert sum(file.stat().st_size for file in adapter.iterdir()) < graph / 2
 
 
+def test_the_head_is_kept_in_half_precision_beside_an_int8_base(shared: Path) -> None:
+    """It is most of an adapter, and exact to three decimals of a weight where the base is not."""
+    for adapter in (shared / "adapters").iterdir():
+        arrays = load_file(adapter / "adapter.safetensors")
+        halves = [name for name, array in arrays.items() if array.dtype == np.float16]
+        assert halves == ["head.inner.weight"]
+        assert all(array.dtype == np.float32 for name, array in arrays.items() if name not in halves)
+
+
 def test_adapters_come_and_go(shared: Path, tmp_path: Path) -> None:
     opened = Bundle.open(shared)
     before = opened.classifiers

@@ -13,7 +13,6 @@ from typing import Callable, Optional
 import msgspec
 import numpy as np
 import onnx
-import onnxruntime
 from safetensors.numpy import save
 
 from sentilora.artifacts import (
@@ -94,17 +93,16 @@ class _Order:
 
 @dataclass(frozen=True)
 class _Candidate:
-    """One adapter on its way into a bundle: `inputs` of the graph, and the gate they must pass."""
+    """One classifier on its way into a bundle: an adapter's `arrays`, and the gate it must pass."""
 
     name: str
     classifier: Classifier
     manifest: Manifest
-    inputs: dict[str, onnxruntime.OrtValue]
     arrays: dict[str, Floats]
     gate: Gate
 
     def predictor(self, graph: Graph) -> OnnxPredictor:
-        return OnnxPredictor(graph, self.inputs, len(self.classifier.labels))
+        return OnnxPredictor(graph, graph.filled(self.arrays), len(self.classifier.labels))
 
 
 @dataclass(frozen=True)
@@ -183,7 +181,7 @@ def _merged(order: _Order) -> tuple[_Chosen, dict[str, float]]:
     model = merged_graph(encoder, FP32)
     fp32 = OnnxPredictor(_written(model, order.work / "fp32"), {}, len(classifier.labels))
     gate = Gate(classifier, fp32, order.validation[name], order.others, order.notes)
-    candidate = _Candidate(name, classifier, manifest, {}, {}, gate)
+    candidate = _Candidate(name, classifier, manifest, {}, gate)
     ranges = measured_ranges(model, [{}], [text.ids for text in classifier.encoder.encode(order.others.ranges)])
     chosen = _descend(
         [candidate], lambda how: _written(merged_graph(encoder, how, ranges), order.work / "int8"), order.notes
@@ -206,12 +204,12 @@ def _with_adapters(order: _Order) -> tuple[_Chosen, dict[str, float]]:
     for name, source in order.models.items():
         classifier, manifest = _load(source, order.base, order.notes)
         arrays = adapter_arrays(classifier)
-        inputs = graph.filled(arrays)
-        predictor = OnnxPredictor(graph, inputs, len(classifier.labels))
-        gate = Gate(classifier, predictor, order.validation[name], order.others, order.notes)
-        candidates.append(_Candidate(name, classifier, manifest, inputs, arrays, gate))
+        fp32 = OnnxPredictor(graph, graph.filled(arrays), len(classifier.labels))
+        gate = Gate(classifier, fp32, order.validation[name], order.others, order.notes)
+        candidates.append(_Candidate(name, classifier, manifest, arrays, gate))
     encoded = candidates[0].classifier.encoder.encode(order.others.ranges)
-    ranges = measured_ranges(model, [each.inputs for each in candidates], [text.ids for text in encoded])
+    inputs = [graph.filled(each.arrays) for each in candidates]
+    ranges = measured_ranges(model, inputs, [text.ids for text in encoded])
     chosen = _descend(
         candidates, lambda how: _written(adaptable_graph(encoder, how, ranges), order.work / "int8"), order.notes
     )
@@ -223,7 +221,7 @@ def _with_adapters(order: _Order) -> tuple[_Chosen, dict[str, float]]:
     for candidate in candidates:
         place = order.folder / BUNDLE_ADAPTER_FOLDER / candidate.name
         place.mkdir(parents=True)
-        write_file(place / BUNDLE_ADAPTER_WEIGHTS, save(candidate.arrays))
+        write_file(place / BUNDLE_ADAPTER_WEIGHTS, save(chosen.graph.fitted(candidate.arrays)))
         own = candidate.classifier.encoder.tokenizer.to_str(pretty=True)
         if own != tokenizer:
             write_file(place / TOKENIZER, own.encode())

@@ -67,12 +67,22 @@ def merged_graph(encoder: Encoder, quantisation: Quantisation, ranges: Ranges = 
 def adaptable_graph(encoder: Encoder, quantisation: Quantisation, ranges: Ranges = NO_RANGES) -> onnx.ModelProto:
     """The base alone: a low-rank update of each of its linear layers and the head are inputs of the graph.
 
-    For the arguments see `merged_graph`; the encoder needs no head.
+    For the arguments see `merged_graph`; the encoder needs no head. All inputs but the token ids are float32; where the
+    base is quantised the head's inner weight, most of what an adapter takes in memory, is float16.
     """
     graph = _Graph(encoder, quantisation, ranges, adaptable=True)
-    head = HeadInputs.named()
-    for name, shape in zip(head.names, (["dim", "dim"], ["dim"], ["dim", "labels"], ["labels"])):
-        graph.input(name, shape)
+    names = HeadInputs.named()
+    if quantisation.largest == 0:
+        inner_weight = graph.input(names.inner_weight, ["dim", "dim"])
+    else:
+        half = graph.input(names.inner_weight, ["dim", "dim"], TensorProto.FLOAT16)
+        inner_weight = graph.node("Cast", half, to=TensorProto.FLOAT)
+    head = HeadInputs(
+        inner_weight,
+        graph.input(names.inner_bias, ["dim"]),
+        graph.input(names.outer_weight, ["dim", "labels"]),
+        graph.input(names.outer_bias, ["labels"]),
+    )
     return graph.finished(graph.logits(graph.answer(), head))
 
 
@@ -105,8 +115,8 @@ class _Graph:
         self.inputs = [helper.make_tensor_value_info(IDS, TensorProto.INT64, [1, "tokens"])]
         self._quantised: dict[str, list[str]] = {}
 
-    def input(self, name: str, shape: list[Any]) -> str:
-        self.inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+    def input(self, name: str, shape: list[Any], element: int = TensorProto.FLOAT) -> str:
+        self.inputs.append(helper.make_tensor_value_info(name, element, shape))
         return name
 
     def constant(self, name: str, array: Any) -> str:

@@ -20,6 +20,9 @@ from sentilora.inference.predictor import Logits
 from sentilora.inference.scheduler import Scheduler
 from sentilora.inference.threads import available_cores
 
+Array = npt.NDArray[Any]  # of floats
+_DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
+
 
 class Graph:
     """A bundle's graph, run by one thread a text for throughput, or by all for the latency of a single text.
@@ -58,23 +61,31 @@ class Graph:
         for threads in {1, self.threads}:
             self._session(threads)
 
-    def filled(self, arrays: Mapping[str, npt.NDArray[np.float32]]) -> dict[str, onnxruntime.OrtValue]:
+    def filled(self, arrays: Mapping[str, Array]) -> dict[str, onnxruntime.OrtValue]:
         """Values for all inputs but the token ids; those that `arrays` leaves out add nothing.
 
         Raises:
             ModelError: An array fits no input, or a part of the head is missing.
         """
-        shapes = self._shapes
-        wrong = {*arrays.keys() - shapes.keys(), *(name for name in HeadInputs.named().names if name not in arrays)}
-        wrong |= {name for name in arrays.keys() & shapes.keys() if not _fits(arrays[name], shapes[name])}
-        if shapes and wrong:
+        return {**self._empty, **{name: _value(array) for name, array in self.fitted(arrays).items()}}
+
+    def fitted(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        """An adapter's arrays in the precision that each input has.
+
+        Raises:
+            ModelError: An array fits no input, or a part of the head is missing.
+        """
+        inputs = self._inputs
+        wrong = {*arrays.keys() - inputs.keys(), *(inputs.keys() & HeadInputs.named().names) - arrays.keys()}
+        wrong |= {name for name in arrays.keys() & inputs.keys() if not _fits(arrays[name], inputs[name].shape)}
+        if wrong:
             raise ModelError(f"the adapter does not fit the graph: look at {', '.join(sorted(wrong))}")
-        return {**self._empty, **{name: _value(array) for name, array in arrays.items()}}
+        return {name: array.astype(_DTYPES[inputs[name].type], copy=False) for name, array in arrays.items()}
 
     @cached_property
-    def _shapes(self) -> dict[str, list[Any]]:
-        """Those of all inputs but the token ids; a size that may be any is no number."""
-        return {each.name: each.shape for each in self._session(1).get_inputs() if each.name != IDS}
+    def _inputs(self) -> dict[str, Any]:
+        """All but the token ids; in a `shape` a size that may be any is no number."""
+        return {each.name: each for each in self._session(1).get_inputs() if each.name != IDS}
 
     @cached_property
     def _empty(self) -> dict[str, onnxruntime.OrtValue]:
@@ -83,8 +94,8 @@ class Graph:
         Of rank 1: products over no element at all are left undefined by older versions of ONNX Runtime.
         """
         return {
-            name: _value(np.zeros([size if isinstance(size, int) else 1 for size in shape]))
-            for name, shape in self._shapes.items()
+            name: _value(np.zeros([size if isinstance(size, int) else 1 for size in each.shape], _DTYPES[each.type]))
+            for name, each in self._inputs.items()
             if name not in HeadInputs.named().names
         }
 
@@ -161,11 +172,11 @@ class OnnxPredictor:
         return self.graph.scheduler.submit(lambda: self.graph.run(ids, self.inputs, threads())[0], len(ids))
 
 
-def _value(array: npt.NDArray[Any]) -> onnxruntime.OrtValue:
-    return onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array, dtype=np.float32))
+def _value(array: Array) -> onnxruntime.OrtValue:
+    return onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array))
 
 
-def _fits(array: npt.NDArray[np.float32], shape: Sequence[Any]) -> bool:
+def _fits(array: Array, shape: Sequence[Any]) -> bool:
     return array.ndim == len(shape) and all(
         not isinstance(wanted, int) or wanted == size for size, wanted in zip(array.shape, shape)
     )
