@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -241,6 +242,20 @@ def test_a_training_has_its_own_precision_whatever_came_before(tmp_path: Path, r
     ]
     assert (logits[0] == logits[2]).all()
     assert (logits[0] != logits[1]).any()
+
+
+def test_a_precision_that_was_launched_is_not_used_and_that_is_said(
+    tmp_path: Path, run: sentilora.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = msgspec.structs.replace(run.config, batching="padded", epochs=1, precision="fp32")
+    plain = sentilora.train(config, output=tmp_path / "plain")
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")  # as `accelerate launch --mixed_precision bf16` does
+    launched = sentilora.train(config, output=tmp_path / "launched")
+    assert (launched.validation_logits == plain.validation_logits).all()
+    said = "accelerate's --mixed_precision bf16 is not used: --precision says fp32"
+    assert said in launched.record.notes
+    assert said not in plain.record.notes
+    assert os.environ["ACCELERATE_MIXED_PRECISION"] == "bf16"
 
 
 def test_class_weights_move_the_threshold(tmp_path: Path, run: sentilora.Run) -> None:

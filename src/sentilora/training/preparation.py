@@ -27,6 +27,7 @@ from sentilora.modeling.predictor import TorchPredictor
 from sentilora.notes import Notes
 from sentilora.tables import Columns, LabelledTexts, Source, Split, read_labelled, split_labelled, subset
 from sentilora.text import EncodedText, EncodingSummary, TextEncoder, with_cleaning
+from sentilora.training.processes import launched_precision
 
 _logger = logging.getLogger("sentilora")
 
@@ -122,6 +123,9 @@ def prepare(
         HubError: The base or the data are on the Hub, which cannot be reached.
     """
     precision = choose_precision(config.precision, device, notes)
+    launched = launched_precision()
+    if launched not in (None, precision):
+        notes.say(f"accelerate's --mixed_precision {launched} is not used: --precision says {precision}")
     base = find_base(config.base, notes)
     split = _read(config, data, validation, notes)
     encoder = TextEncoder(with_cleaning(load_tokenizer(base.folder)), config.max_length, config.truncation)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Optional
 
 import torch
 import torch.distributed as dist
@@ -12,6 +14,26 @@ from accelerate import PartialState
 
 from sentilora.inference.predictor import Logits
 from sentilora.modeling.devices import Device
+
+_PRECISION = "ACCELERATE_MIXED_PRECISION"
+
+
+def launched_precision() -> Optional[str]:
+    """What `accelerate launch --mixed_precision` asked for, if anything."""
+    asked = os.environ.get(_PRECISION, "no")
+    return None if asked == "no" else asked
+
+
+@contextlib.contextmanager
+def without_launched_precision() -> Iterator[None]:
+    """Let a Trainer be built by its own settings, and leave none behind, as older versions of Transformers do."""
+    asked = os.environ.pop(_PRECISION, None)
+    try:
+        yield
+    finally:
+        os.environ.pop(_PRECISION, None)
+        if asked is not None:
+            os.environ[_PRECISION] = asked
 
 
 def is_main_process() -> bool:

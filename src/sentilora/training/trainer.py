@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Callable, Optional
@@ -40,6 +39,7 @@ from sentilora.training.metric import SentimentMetric
 from sentilora.training.objective import Objective
 from sentilora.training.parts import TOKENS_A_PART, PartWorkers, even_parts
 from sentilora.training.preparation import Preparation
+from sentilora.training.processes import without_launched_precision
 from sentilora.training.sampling import EpochSampler
 
 _logger = logging.getLogger("sentilora")
@@ -288,10 +288,9 @@ def _without_autocast(model: Any) -> Iterator[None]:
             model.__dict__["forward"] = wrapped
 
 
+@without_launched_precision()
 def build_trainer(prepared: Preparation, config: TrainConfig, checkpoints: Checkpoints) -> LoraTrainer:
     """A Trainer for this configuration, that leaves its checkpoints where `checkpoints` says."""
-    # Older versions of Transformers leave a training's precision there, and the next one in the process would take it.
-    os.environ["ACCELERATE_MIXED_PRECISION"] = "no"
     arguments = TrainingArguments(
         output_dir=str(checkpoints.folder.parent),
         num_train_epochs=config.epochs,
