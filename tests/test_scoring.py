@@ -347,6 +347,15 @@ def test_shards_of_other_jobs_are_refused(tmp_path: Path, bundle: Path) -> None:
         score(source, tmp_path / "c.csv", model=bundle, shard="3/2")
 
 
+def test_a_shard_without_rows_says_why(tmp_path: Path, bundle: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "sentilora")
+    source, said = write_csv(tmp_path / "in.csv", ROWS), "no rows came to shard 2/2: they are dealt out by"
+    score(source, tmp_path / "a.csv", model=bundle, shard="1/2")
+    assert said not in caplog.text
+    score(source, tmp_path / "a.csv", model=bundle, shard="2/2")
+    assert f"{said} 512 (--chunk-rows)" in caplog.text
+
+
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])
 def test_standard_input_to_standard_output(tmp_path: Path, bundle: Path, kind: str) -> None:
     source = (write_csv if kind == "csv" else write_jsonl)(tmp_path / f"in.{kind}", [*ROWS, {**ROWS[0], "Review": ""}])

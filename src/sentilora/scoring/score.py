@@ -109,6 +109,8 @@ def score(
     with Progress("scoring", rows_ahead(sources, shard), "rows") as progress:
         engine = _engine(chosen, entry, sources, classifier, layout, progress)
         tally = _do(Work(engine, entry, layout.format, progress), names, target, overwrite)
+    if shard is not None and not tally.scored + tally.rejected:
+        classifier.notes.say(f"no rows came to shard {shard}: they are dealt out by {job.chunk_rows} (--chunk-rows)")
     return ScoreResult(
         output=target.name,
         rejects=f"{target.name}{REJECTS}" if tally.rejected and not target.is_standard else None,
