@@ -18,7 +18,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -101,7 +101,17 @@ class Learnt:
     accuracies: list[float]
 
 
-class Learner:
+class Learner(Protocol):
+    """Learns labels of a pool, and is tested."""
+
+    pool: LabelledTexts
+
+    def learn(self, labelled: Rows) -> Learnt:
+        """From these rows."""
+        ...
+
+
+class TrainedLearner:
     """Trains and tests with one seed's random numbers, once for each choice of labels: arms may begin alike."""
 
     def __init__(self, configs: Sequence[TrainConfig], pool: LabelledTexts, test: LabelledTexts) -> None:
@@ -172,7 +182,7 @@ def main() -> None:
     for seed in arguments.seeds:
         pool = read_labelled(rest.take(np.random.default_rng(seed).permutation(len(rest))[: arguments.pool]))
         seeds = [seed + 100 * again for again in range(arguments.trainings)]
-        learner = Learner([load_config(RECIPE, {**settings, "seed": each}) for each in seeds], pool, test)
+        learner = TrainedLearner([load_config(RECIPE, {**settings, "seed": each}) for each in seeds], pool, test)
         for arm in arguments.arms:
             points += curve(arm, seed, learner, arguments.budgets)
     means = {

@@ -74,7 +74,8 @@ def read_corpus(source: Texts, config: PretrainConfig, tokenizer: Tokenizer) -> 
     """
     texts = _read(source, config)
     distinct = list(dict.fromkeys(texts.texts))
-    encoded = _token_ids(distinct, tokenizer)
+    encoder = TextEncoder(tokenizer, MAX_CHARACTERS + 2, "head")  # a token has a character at least: nothing is cut
+    encoded = _token_ids(distinct, encoder)
     readable = [ids for ids in encoded if len(ids)]
     if len(readable) < _FEWEST_TEXTS:
         raise DataError(
@@ -82,7 +83,7 @@ def read_corpus(source: Texts, config: PretrainConfig, tokenizer: Tokenizer) -> 
         )
     order = np.random.default_rng(config.seed).permutation(len(readable)).tolist()
     held_out = min(max(1, round(len(readable) * _HELD_OUT_SHARE)), _HELD_OUT_MOST)
-    before, after = TextEncoder(tokenizer, config.max_length, "head").encode([""])[0].ids
+    before, after = encoder.encode([""])[0].ids
     pieces = [_cut(ids, config.max_length, before, after) for ids in readable]
     train = [piece for row in order[held_out:] for piece in pieces[row]]
     repeated = len(texts.texts) - len(distinct)
@@ -101,13 +102,12 @@ def _read(source: Texts, config: PretrainConfig) -> UnlabelledTexts:
     return UnlabelledTexts(list(source), FROM_PYTHON, np.arange(len(source)))
 
 
-def _token_ids(texts: Sequence[str], tokenizer: Tokenizer) -> Pieces:
+def _token_ids(texts: Sequence[str], encoder: TextEncoder) -> Pieces:
     """All tokens of each text, without [CLS] and [SEP]."""
-    whole = TextEncoder(tokenizer, MAX_CHARACTERS + 2, "head")  # a token has a character at least: nothing is cut
     token_ids: Pieces = []
     with Progress("tokenising", len(texts)) as progress:
         for start in range(0, len(texts), _TEXTS_AT_A_TIME):
-            part = whole.encode(texts[start : start + _TEXTS_AT_A_TIME])
+            part = encoder.encode(texts[start : start + _TEXTS_AT_A_TIME])
             token_ids += [np.array(text.ids[1:-1] if text.readable else [], np.int32) for text in part]
             progress.advance(len(part))
     return token_ids
