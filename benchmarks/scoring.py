@@ -134,10 +134,10 @@ def with_adapters(name: str, models: Path, texts: Sequence[str]) -> dict[str, fl
     from sentilora.inference.bundle import Bundle
 
     classifiers = list(Bundle.open(models / name).classifiers.values())
-    encoded = classifiers[0].encoder.encode(texts)
     chosen = np.random.default_rng(0).integers(len(classifiers), size=len(texts))
 
-    def answer(_: Sequence[str]) -> None:
+    def answer(some: Sequence[str]) -> None:
+        encoded = classifiers[0].encoder.encode(some)
         futures = [classifiers[number].predictor.submit(text.ids) for number, text in zip(chosen, encoded)]  # type: ignore[attr-defined]
         for future in futures:
             future.result()
