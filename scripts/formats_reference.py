@@ -75,7 +75,8 @@ BUNDLE = {
     artifacts.TOKENIZER: "the tokenizer, cleaning included",
     artifacts.MANIFEST: "the manifest",
     f"{artifacts.BUNDLE_ADAPTER_FOLDER}/NAME/": "in a bundle of several adapters, each one's "
-    f"`{artifacts.BUNDLE_ADAPTER_WEIGHTS}` and `{artifacts.MANIFEST}`",
+    f"`{artifacts.BUNDLE_ADAPTER_WEIGHTS}` (float32 inputs of the graph; beside an int8 base the head's inner weight "
+    f"is float16) and `{artifacts.MANIFEST}`",
     artifacts.README: "ten lines of Python that use it without sentilora",
 }
 
