@@ -11,7 +11,6 @@ benchmarks/results/accuracy-NAME.json.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +27,7 @@ import pyarrow.parquet as pq
 import yaml
 
 import sentilora
-from machine import describe_machine
+from machine import write_result
 from sentilora.analysis.calibration import abstention_points, answers_of, calibrate
 from sentilora.analysis.evaluation import Abstaining, Evaluation, ask
 from sentilora.analysis.metrics import Answers
@@ -68,6 +67,11 @@ def imdb() -> tuple[pa.Table, pa.Table]:
     return test, reviews.filter(pc.invert(pc.or_(of_tested, repeated)))
 
 
+def drawn(table: pa.Table, texts: int, seed: int) -> pa.Table:
+    """So many rows at random, or all."""
+    return table.take(np.random.default_rng(seed).permutation(len(table))[:texts])
+
+
 def balanced(table: pa.Table, texts: int, seed: int) -> pa.Table:
     """So many rows, half of each label, at random."""
     rng = np.random.default_rng(seed)
@@ -80,7 +84,7 @@ def rest(train: pa.Table) -> pa.Table:
     """Reviews of films that are neither tested on nor trained on."""
     others = imdb()[1]
     others = others.filter(pc.invert(pc.is_in(others["movie"], train["movie"].combine_chunks())))
-    return others.take(np.random.default_rng(54321).permutation(len(others))[:CALIBRATED_ON])
+    return drawn(others, CALIBRATED_ON, seed=54321)
 
 
 def domains(*names: str) -> pa.Table:
@@ -237,8 +241,7 @@ def keep(arguments: argparse.Namespace, recipe: str, changes: dict[str, Any], re
     """Write what there is so far, so that a seed cut short costs itself alone."""
     name = arguments.output or arguments.experiment
     report = {"experiment": name, "recipe": recipe, "changes": changes, "mean": means_of(results), "runs": results}
-    path = ROOT / "benchmarks" / "results" / f"accuracy-{name}.json"
-    path.write_text(json.dumps({**report, "machine": describe_machine()}, indent=1) + "\n", "utf-8")
+    write_result(f"accuracy-{name}", report)
 
 
 if __name__ == "__main__":

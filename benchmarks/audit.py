@@ -9,13 +9,12 @@ benchmarks/results/audit.json.
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 from pathlib import Path
 
 import numpy as np
 
-from machine import describe_machine
+from machine import write_result
 from sentilora.analysis.audit import audit
 from sentilora.analysis.duplicates import near_duplicates
 from sentilora.tables import Columns, read_labelled
@@ -52,10 +51,8 @@ def main() -> None:
     report = {
         "label_errors": {"texts": TEXTS, "planted": len(planted), "seed": SEED, **scores, "seconds": seconds},
         "duplicates": {"texts": len(everything), "found": repeated, "seconds": seconds_for_duplicates},
-        "machine": describe_machine(),
     }
-    path = ROOT / "benchmarks" / "results" / "audit.json"
-    path.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+    write_result("audit", report)
 
 
 if __name__ == "__main__":

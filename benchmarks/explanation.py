@@ -9,7 +9,6 @@ explanation of a text of 200 words against classifying it. Writes benchmarks/res
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any, Callable
 import numpy as np
 import pyarrow.parquet as pq
 
-from machine import describe_machine
+from machine import write_result
 from sentilora.analysis.faithfulness import faithfulness
 from sentilora.inference import Classifier, explain
 
@@ -68,10 +67,8 @@ def main() -> None:
         "seed": arguments.seed,
         "faithfulness": vars(measured),
         "cost": {**cost, "times": explained / once, "truncated": bool(explanation.hidden)},
-        "machine": describe_machine(),
     }
-    path = ROOT / "benchmarks" / "results" / "explanation.json"
-    path.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+    write_result("explanation", report)
 
 
 if __name__ == "__main__":

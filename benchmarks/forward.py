@@ -13,7 +13,6 @@ benchmarks/results/forward-SHAPE-PRECISION-TARGETS.json.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import statistics
 import tempfile
@@ -29,11 +28,11 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AttentionInterface, AutoModelForSequenceClassification, AutoTokenizer
 
-from machine import describe_machine
+from machine import write_result
 from sentilora.modeling.dropouts import Dropouts
 from sentilora.modeling.packed import PackedDistilBert, _attention
 from sentilora.training.parts import TOKENS_A_PART, PartWorkers, even_parts
-from training import BATCH, ROOT, base_of, reviews
+from training import BATCH, base_of, reviews
 
 TARGETS = {"q_lin": ["q_lin"], "all": ["q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2"]}
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -81,8 +80,7 @@ def main() -> None:
     print(f"{name}: {reached:.0f} GFLOP/s in a training's steps, {plain:.0f} in plain products: {share:.0%}")
     result = {"options": vars(arguments), "medians": medians, "ratio": ratio, "share": share, "seconds": seconds}
     result |= {"achieved": achieved, "rates": rates}
-    path = ROOT / "benchmarks" / "results" / f"forward-{name}.json"
-    path.write_text(json.dumps({**result, "machine": describe_machine()}, indent=1) + "\n", "utf-8")
+    write_result(f"forward-{name}", result)
 
 
 def product_rate(arguments: argparse.Namespace) -> float:

@@ -15,8 +15,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 import sentilora
-from accuracy import DATA, EXPERIMENTS, ROOT, imdb, trained
-from machine import describe_machine
+from accuracy import DATA, EXPERIMENTS, imdb, trained
+from machine import write_result
 from sentilora.artifacts import MANIFEST
 from sentilora.export import export
 from sentilora.inference import Classifier
@@ -48,9 +48,8 @@ def main() -> None:
         "tested": len(tested),
         "gate": manifest["gate"],
         "quantisation": manifest["quantisation"],
-        "machine": describe_machine(),
     }
-    (ROOT / "benchmarks" / "results" / "int8.json").write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+    write_result("int8", report)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import resource
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,12 @@ def describe_machine() -> dict[str, Any]:
         "platform": platform.platform(),
         "versions": versions(),
     }
+
+
+def write_result(name: str, result: Mapping[str, Any]) -> None:
+    """Keep what was measured, and on what, as benchmarks/results/NAME.json."""
+    path = Path(__file__).parent / "results" / f"{name}.json"
+    path.write_text(json.dumps({**result, "machine": describe_machine()}, indent=1) + "\n", "utf-8")
 
 
 def peak_mb() -> float:

@@ -9,14 +9,12 @@ benchmarks/results/report.json.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
-from pathlib import Path
 
 import numpy as np
 
-from machine import describe_machine
+from machine import write_result
 from sentilora.analysis import Comparison
 from sentilora.analysis.calibration import answers_of
 from sentilora.analysis.evaluation import evaluation_of
@@ -28,7 +26,6 @@ from sentilora.tables import LabelledTexts
 from sentilora.tables.labelled import labelled
 from sentilora.text import EncodedText
 
-ROOT = Path(__file__).resolve().parents[1]
 ROUNDS = 3
 MAX_LENGTH = 256
 SHOPS = [f"shop {number}" for number in range(40)]
@@ -77,10 +74,8 @@ def main() -> None:
         "rounds": ROUNDS,
         "seconds": medians,
         "page_bytes": len(page),
-        "machine": describe_machine(),
     }
-    path = ROOT / "benchmarks" / "results" / "report.json"
-    path.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+    write_result("report", report)
 
 
 if __name__ == "__main__":

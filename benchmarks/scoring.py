@@ -27,12 +27,11 @@ from typing import Any, Callable
 
 import numpy as np
 
-from machine import describe_machine, peak_mb
+from machine import peak_mb, write_result
 from models import MAX_LENGTH, build, reviews
 from rivals import BUILDERS, RIVALS
 from sentilora.text import TextEncoder
 
-ROOT = Path(__file__).resolve().parents[1]
 CALIBRATION_TEXTS = 64
 ADAPTERS = ("adapters", "one-adapter")
 WORKERS = ("pipeline-32", "pipeline-1", "bundle", *ADAPTERS, *RIVALS, "file", "pipeline-start", "bundle-start")
@@ -109,8 +108,7 @@ def report(arguments: argparse.Namespace, rounds: list[dict[str, dict[str, float
         print(f"{arguments.shape}: {name}: {ratio:.3f}")
     options = {name: getattr(arguments, name) for name in ("shape", "texts", "adapters", "file_texts")}
     result = {**options, "max_length": MAX_LENGTH, "ratios": ratios, "medians": medians, "rounds": rounds}
-    path = ROOT / "benchmarks" / "results" / f"scoring-{arguments.shape}.json"
-    path.write_text(json.dumps({**result, "machine": describe_machine()}, indent=1) + "\n", "utf-8")
+    write_result(f"scoring-{arguments.shape}", result)
 
 
 def with_pipeline(models: Path, batch_size: int, texts: Sequence[str]) -> dict[str, float]:

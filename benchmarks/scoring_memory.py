@@ -18,11 +18,10 @@ from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
-from machine import describe_machine, peak_mb
-from models import ROOT, build
+from machine import peak_mb, write_result
+from models import build
 
 WORDS = 100  # their triples are a million texts
-RESULT = ROOT / "benchmarks" / "results" / "scoring-memory.json"
 
 
 def main() -> None:
@@ -39,8 +38,7 @@ def main() -> None:
         runs = [measure(Path(folder), rows) for rows in sorted(arguments.rows)]
     ratio = runs[-1]["peak_mb"] / runs[0]["peak_mb"]
     print(f"memory at {runs[-1]['rows']:,} rows against {runs[0]['rows']:,}: {ratio:.3f}")
-    result = {"ratio": ratio, "runs": runs, "machine": describe_machine()}
-    RESULT.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    write_result("scoring-memory", {"ratio": ratio, "runs": runs})
 
 
 def measure(folder: Path, rows: int) -> dict[str, Any]:

@@ -34,12 +34,11 @@ from pathlib import Path
 from typing import Any
 
 from load import Client, Reply, Request, closed_loop, open_loop, post
-from machine import describe_machine
+from machine import write_result
 from models import MAX_LENGTH, build, reviews
 from sentilora.inference import Classifier
 from sentilora.inference.bundle import Bundle
 
-ROOT = Path(__file__).resolve().parents[1]
 CONNECTIONS = 64
 DISTINCT = 128  # texts
 KEY = "boss"
@@ -367,8 +366,7 @@ def main() -> None:
         texts = texts_of(Classifier.load(models / "bundle"), arguments.tokens)
         result = PARTS[arguments.part](Bench(models, texts, arguments))
     options = {name: getattr(arguments, name) for name in ("shape", "tokens", "texts", "seconds")}
-    path = ROOT / "benchmarks" / "results" / f"serving-{arguments.part}-{arguments.shape}.json"
-    path.write_text(json.dumps({**options, **result, "machine": describe_machine()}, indent=1) + "\n", "utf-8")
+    write_result(f"serving-{arguments.part}-{arguments.shape}", {**options, **result})
     print({name: value for name, value in result.items() if not isinstance(value, (list, dict))})
 
 

@@ -11,7 +11,6 @@ comes next. `--base` may be a base that `sentilora pretrain` made. Writes benchm
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import tempfile
 import time
@@ -25,8 +24,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 import sentilora
-from accuracy import ROOT, changes_of, imdb
-from machine import describe_machine
+from accuracy import changes_of, drawn, imdb
+from machine import write_result
 from sentilora.analysis.suggestions import suggest
 from sentilora.config import TrainConfig, load_config
 from sentilora.inference import Classifier
@@ -176,11 +175,10 @@ def main() -> None:
     settings = {**SETTINGS, "base": arguments.base, **changes_of(arguments.set)}
     started = time.perf_counter()
     test_table, rest = imdb()
-    tested = np.random.default_rng(0).permutation(len(test_table))[: arguments.test]
-    test = read_labelled(test_table.take(tested))
+    test = read_labelled(drawn(test_table, arguments.test, seed=0))
     points: list[dict[str, Any]] = []
     for seed in arguments.seeds:
-        pool = read_labelled(rest.take(np.random.default_rng(seed).permutation(len(rest))[: arguments.pool]))
+        pool = read_labelled(drawn(rest, arguments.pool, seed))
         seeds = [seed + 100 * again for again in range(arguments.trainings)]
         learner = TrainedLearner([load_config(RECIPE, {**settings, "seed": each}) for each in seeds], pool, test)
         for arm in arguments.arms:
@@ -203,10 +201,8 @@ def main() -> None:
         "mean": means,
         "points": points,
         "seconds": time.perf_counter() - started,
-        "machine": describe_machine(),
     }
-    path = ROOT / "benchmarks" / "results" / f"{arguments.output}.json"
-    path.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+    write_result(arguments.output, report)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ benchmarks/results/suggesting-linear.json.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Sequence
@@ -23,8 +22,8 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from accuracy import ROOT, imdb
-from machine import describe_machine
+from accuracy import drawn, imdb
+from machine import write_result
 from sentilora.inference import Classifier
 from sentilora.inference.predictor import Logits
 from sentilora.labels import SENTIMENT
@@ -71,6 +70,10 @@ class FrozenBase:
         """Of encoded texts that it has read, float32 [n, 2 dim]."""
         return np.stack([self._known[_key(ids)] for ids in token_ids])
 
+    def features_of(self, data: LabelledTexts) -> Floats:
+        """The same, of texts."""
+        return self.features([text.ids for text in self.encoder.encode(data.texts)])
+
 
 class LinearPredictor:
     """A `Predictor` that looks a text's features up."""
@@ -92,25 +95,21 @@ class LinearPredictor:
 
 
 class LinearLearner:
-    """A `Learner` without a training."""
+    """A `Learner` without a training, tested on features of the base and their labels."""
 
-    def __init__(self, base: FrozenBase, scaler: StandardScaler, pool: LabelledTexts, test: LabelledTexts) -> None:
+    def __init__(self, base: FrozenBase, pool: LabelledTexts, tested: Floats, labels: npt.NDArray[np.int64]) -> None:
         self.base = base
-        self.scaler = scaler
+        self.scaler = StandardScaler()
         self.pool = pool
-        self._features = self._scaled(pool)
-        self._tested, self._labels = self._scaled(test), test.labels
+        self._features: Floats = self.scaler.fit_transform(base.features_of(pool))
+        self._tested: Floats = self.scaler.transform(tested)
+        self._labels = labels
 
     def learn(self, labelled: Rows) -> Learnt:
         """From these rows."""
         model = LogisticRegression(C=C, max_iter=1000).fit(self._features[labelled], self.pool.labels[labelled])
         classifier = Classifier(LinearPredictor(self.base, self.scaler, model), self.base.encoder, SENTIMENT)
         return Learnt([classifier], [float(model.score(self._tested, self._labels))])
-
-    def _scaled(self, data: LabelledTexts) -> Floats:
-        token_ids = [text.ids for text in self.base.encoder.encode(data.texts)]
-        scaled: Floats = self.scaler.transform(self.base.features(token_ids))
-        return scaled
 
 
 def _key(ids: Sequence[int]) -> bytes:
@@ -154,18 +153,14 @@ def main() -> None:
 
     started = time.perf_counter()
     test_table, rest = imdb()
-    rest, tested = (
-        table.take(np.random.default_rng(0).permutation(len(table))[: arguments.reviews])
-        for table in (rest, test_table)
-    )
-    test = read_labelled(tested)
+    rest = drawn(rest, arguments.reviews, seed=0)
+    test = read_labelled(drawn(test_table, arguments.reviews, seed=0))
     base = FrozenBase(arguments.base)
     base.read([*test.texts, *rest["text"].to_pylist()])
+    tested = base.features_of(test)
     points: list[dict[str, Any]] = []
     for seed in range(arguments.seeds):
-        pool = read_labelled(rest.take(np.random.default_rng(seed).permutation(len(rest))[: arguments.pool]))
-        features = base.features([text.ids for text in base.encoder.encode(pool.texts)])
-        learner = LinearLearner(base, StandardScaler().fit(features), pool, test)
+        learner = LinearLearner(base, read_labelled(drawn(rest, arguments.pool, seed)), tested, test.labels)
         for arm in ("random", *arguments.arms):
             points += curve(arm, seed, learner, arguments.budgets)
     found = [each for arm in arguments.arms for each in gains(points, arm, arguments.budgets[1:])]
@@ -181,10 +176,8 @@ def main() -> None:
         "tested": len(test),
         "gains": found,
         "seconds": time.perf_counter() - started,
-        "machine": describe_machine(),
     }
-    path = ROOT / "benchmarks" / "results" / f"{arguments.output}.json"
-    path.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+    write_result(arguments.output, report)
 
 
 if __name__ == "__main__":

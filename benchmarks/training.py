@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from machine import describe_machine, peak_mb
+from machine import peak_mb, write_result
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data" / "imdb_train.parquet"
@@ -94,10 +94,8 @@ def report(arguments: argparse.Namespace, rounds: list[dict[str, dict[str, float
         "medians": medians,
         "ratios": ratios,
         "rounds": rounds,
-        "machine": describe_machine(),
     }
-    path = ROOT / "benchmarks" / "results" / f"training-{arguments.shape}-{arguments.max_length}.json"
-    path.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    write_result(f"training-{arguments.shape}-{arguments.max_length}", result)
 
 
 def base_of(shape: str, folder: Path) -> Path:

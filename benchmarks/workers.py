@@ -20,10 +20,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Callable
 
-from machine import describe_machine
-from models import ROOT, build, reviews
-
-RESULT = ROOT / "benchmarks" / "results" / "workers.json"
+from machine import write_result
+from models import build, reviews
 
 
 def main() -> None:
@@ -47,8 +45,7 @@ def main() -> None:
     for way, rate in rates.items():
         used = 1 if way == "1 core" else len(cores)
         print(f"{way}: {rate:.1f} texts/s, {rate / used / rates['1 core']:.2f} of the ideal")
-    result = {"texts": arguments.texts, "medians": rates, "rounds": rounds, "machine": describe_machine()}
-    RESULT.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    write_result("workers", {"texts": arguments.texts, "medians": rates, "rounds": rounds})
 
 
 def measure(ways: dict[str, Callable[[], float]], texts: int) -> dict[str, float]:
