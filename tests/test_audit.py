@@ -47,6 +47,7 @@ def test_planted_label_errors_are_found(reviews: LabelledTexts) -> None:
     labels[rows] = 1 - labels[rows]
     found = audit(dataclasses.replace(reviews, labels=labels))
     planted = set((rows + 1).tolist())
+    assert found.label_errors is not None
     flagged = [error.row for error in found.label_errors]
     assert len(planted & set(flagged)) > 0.6 * len(planted)
     assert len(planted & set(flagged[:40])) >= 20
@@ -106,6 +107,14 @@ def test_a_planted_shortcut_is_found(reviews: LabelledTexts) -> None:
     assert "the" not in found
 
 
+def test_a_word_that_one_label_never_has_is_a_shortcut(reviews: LabelledTexts) -> None:
+    negative = np.flatnonzero(reviews.labels == 0)[:60].tolist()
+    texts = [f"{text} Zzshop" if row in negative else text for row, text in enumerate(reviews.texts)]
+    found = {each.word: each for each in shortcuts_of(dataclasses.replace(reviews, texts=texts), share=0.01)}
+    assert (found["zzshop"].label, found["zzshop"].share, found["zzshop"].texts) == ("negative", 1.0, 60)
+    assert found["zzshop"].z < -5
+
+
 def test_balance_counts_labels_and_lengths() -> None:
     balance = balance_of(labelled(["a b c", "a b c d", "a", "a"], [0, 0, 1, 0], "a test"))
     assert (balance.negative, balance.positive) == (3, 1)
@@ -134,8 +143,29 @@ def test_folds_keep_equal_texts_and_groups_together(reviews: LabelledTexts) -> N
     assert len(set(zip(groups, folds.tolist()))) == len(set(groups))
     assert np.bincount(folds).min() > 0.9 * len(reviews) / FOLDS
     assert abs(reviews.labels[folds == 0].mean() - reviews.labels.mean()) < 0.05
-    with pytest.raises(DataError, match="too few to cross-validate"):
+    with pytest.raises(DataError, match="too few of a label to cross-validate"):
         folds_of(labelled(["good", "bad", "poor"], [1, 0, 0], "a test"), seed=0)
+
+
+def test_near_duplicates_do_not_vouch_for_each_others_wrong_labels(reviews: LabelledTexts) -> None:
+    flipped = [row for row in range(600) if row % 20 == 0 and len(reviews.texts[row].split()) > 30]
+    texts, labels = list(reviews.texts[:600]), reviews.labels[:600].tolist()
+    for row in flipped:
+        labels[row] = 1 - labels[row]
+        texts.append(f"{texts[row]} Thanks for reading.")
+        labels.append(labels[row])
+    planted = {row + 1 for row in flipped} | set(range(601, len(texts) + 1))
+    found = audit(labelled(texts, labels, "a test"))
+    assert found.label_errors is not None
+    assert len(planted & {error.row for error in found.label_errors}) > 0.4 * len(planted)
+
+
+def test_texts_too_few_to_judge_one_another_are_audited_for_the_rest() -> None:
+    found = audit(labelled(["the very same words here"] * 40, [0, 1] * 20, "a test"))
+    assert found.label_errors is None
+    assert found.summary()["label_errors"] is None
+    assert found.summary()["duplicates_that_contradict"] > 0
+    assert any("not looked for: a test: 40 texts, of which 1 stand" in note for note in found.notes)
 
 
 @pytest.fixture
@@ -191,5 +221,5 @@ def test_the_terminal_shows_tables_and_a_model_may_judge(run: sentilora.Run, fla
     assert "1 (1 with another label)" in result.output
     found = audit(read_labelled(flawed_csv), classifier=run.classifier)
     assert "may repeat errors" in found.notes[0]
-    for error in found.label_errors:
+    for error in found.label_errors or []:
         assert run.classifier(error.text).label == error.suggested

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
+import numpy.typing as npt
 
 from sentilora.analysis.duplicates import THRESHOLD, Duplicate, near_duplicates
 from sentilora.analysis.evaluation import ask
@@ -18,7 +19,7 @@ from sentilora.analysis.linear import FOLDS, folds_of, held_out_probabilities
 from sentilora.analysis.shift import Shift, shift
 from sentilora.analysis.shortcuts import Balance, Shortcut, balance_of, shortcuts_of
 from sentilora.artifacts import write_file, write_json
-from sentilora.errors import OutputError
+from sentilora.errors import DataError, OutputError
 from sentilora.inference import Classifier
 from sentilora.labels import SENTIMENT
 from sentilora.notes import Notes
@@ -72,7 +73,7 @@ class Audit:
     Attributes:
         source: The data.
         texts: How many were looked at.
-        label_errors: The likeliest first.
+        label_errors: The likeliest first; None where the texts are too few to judge one another.
         duplicates: Inside the data first, then those of other data, each in the order of the rows.
         shortcuts: The surest first.
         balance: Of labels and lengths.
@@ -82,7 +83,7 @@ class Audit:
 
     source: str
     texts: int
-    label_errors: list[LabelError]
+    label_errors: Optional[list[LabelError]]
     duplicates: list[Repetition]
     shortcuts: list[Shortcut]
     balance: Balance
@@ -94,7 +95,7 @@ class Audit:
         return {
             "data": self.source,
             "texts": self.texts,
-            "label_errors": len(self.label_errors),
+            "label_errors": None if self.label_errors is None else len(self.label_errors),
             "duplicates": sum(each.contradicts is not None for each in self.duplicates),
             "duplicates_that_contradict": sum(bool(each.contradicts) for each in self.duplicates),
             "duplicates_of_other_data": sum(each.contradicts is None for each in self.duplicates),
@@ -117,7 +118,7 @@ class Audit:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"cannot write {folder}: {error.strerror}") from None
-        write_file(folder / "label_errors.csv", _csv(LabelError, self.label_errors))
+        write_file(folder / "label_errors.csv", _csv(LabelError, self.label_errors or []))
         write_file(folder / "duplicates.csv", _csv(Repetition, self.duplicates))
         write_file(folder / "shortcuts.csv", _csv(Shortcut, self.shortcuts))
         write_file(folder / "balance.csv", _csv(Balance, [self.balance]))
@@ -145,16 +146,17 @@ def audit(
         seed: Of folds and samples.
 
     Raises:
-        DataError: There are too few texts.
+        DataError: There are too few texts to compare with the reference.
         ModelError: The classifier's labels are not negative and positive.
         MissingExtraError: scikit-learn is not installed.
     """
     notes = Notes()
+    repeated = near_duplicates(data.texts, threshold=threshold)
     return Audit(
         source=data.source,
         texts=len(data),
-        label_errors=_label_errors(data, classifier, seed, notes),
-        duplicates=_repetitions(data, against, threshold),
+        label_errors=_label_errors(data, classifier, repeated, seed, notes),
+        duplicates=[*_repetitions(data, repeated), *_repetitions_of(data, against, threshold)],
         shortcuts=shortcuts_of(data),
         balance=balance_of(data),
         shift=None if reference is None else shift(data.texts, reference.texts, seed),
@@ -162,18 +164,21 @@ def audit(
     )
 
 
-def _label_errors(data: LabelledTexts, classifier: Optional[Classifier], seed: int, notes: Notes) -> list[LabelError]:
-    if classifier is None:
-        folds = folds_of(data, seed)
-        positive = held_out_probabilities(data.texts, data.labels, folds, seed, "cross-validating")
-        kept_together = "equal texts" if data.groups is None else "equal texts and groups"
-        notes.say(f"label errors: judged by TF-IDF with logistic regression, {FOLDS}-fold, {kept_together} in one fold")
-    else:
-        positive = ask(classifier, data)[2].p_positive
-        notes.say("label errors: judged by the model named; where it was trained on these texts, it may repeat errors")
+def _label_errors(
+    data: LabelledTexts, classifier: Optional[Classifier], repeated: Sequence[Duplicate], seed: int, notes: Notes
+) -> Optional[list[LabelError]]:
+    try:
+        positive = _judged(data, classifier, repeated, seed, notes)
+    except DataError as error:
+        notes.say(f"label errors: not looked for: {error}")
+        return None
     probabilities = np.stack([1 - positive, positive], axis=1)
     agreement = float((probabilities.argmax(axis=1) == data.labels).mean())
-    notes.say(f"label errors: the judge agrees with {agreement:.1%} of the labels; the fewer, the more false alarms")
+    majority = float(np.bincount(data.labels).max() / len(data))
+    notes.say(
+        f"label errors: the judge agrees with {agreement:.1%} of the labels (who always gives the more frequent one, "
+        f"with {majority:.1%}); the fewer, the more false alarms"
+    )
     return [
         LabelError(
             row=int(data.rows[row]) + 1,
@@ -186,19 +191,43 @@ def _label_errors(data: LabelledTexts, classifier: Optional[Classifier], seed: i
     ]
 
 
-def _repetitions(data: LabelledTexts, against: Optional[UnlabelledTexts], threshold: float) -> list[Repetition]:
-    def found(duplicate: Duplicate, other: int, source: str, contradicts: Optional[bool]) -> Repetition:
-        row, similarity = duplicate.row, duplicate.similarity
-        return Repetition(int(data.rows[row]) + 1, other, source, similarity, contradicts, data.texts[row])
+def _judged(
+    data: LabelledTexts, classifier: Optional[Classifier], repeated: Sequence[Duplicate], seed: int, notes: Notes
+) -> npt.NDArray[np.float64]:
+    """Probabilities of being positive, float64 [n], of a judge that did not learn from the label it judges.
 
-    inside = [
-        found(each, int(data.rows[each.other]) + 1, data.source, bool(data.labels[each.row] != data.labels[each.other]))
-        for each in near_duplicates(data.texts, threshold=threshold)
-    ]
-    if against is None:
-        return inside
-    outside = near_duplicates(data.texts, against.texts, threshold)
-    return inside + [found(each, int(against.rows[each.other]) + 1, against.source, None) for each in outside]
+    Raises:
+        DataError: The texts are too few to judge one another, or hold no words.
+    """
+    if classifier is not None:
+        notes.say("label errors: judged by the model named; where it was trained on these texts, it may repeat errors")
+        return ask(classifier, data)[2].p_positive
+    folds = folds_of(data, seed, [(each.row, each.other) for each in repeated])
+    positive = held_out_probabilities(data.texts, data.labels, folds, seed, "cross-validating")
+    together = "near-duplicates" if data.groups is None else "near-duplicates and groups"
+    notes.say(f"label errors: judged by TF-IDF with logistic regression, {FOLDS}-fold, {together} in one fold")
+    return positive
+
+
+def _repetitions(data: LabelledTexts, repeated: Iterable[Duplicate]) -> Iterator[Repetition]:
+    """Texts that repeat another of the data."""
+    for each in repeated:
+        contradicts = bool(data.labels[each.row] != data.labels[each.other])
+        yield _repetition(data, each, int(data.rows[each.other]), data.source, contradicts)
+
+
+def _repetitions_of(data: LabelledTexts, against: Optional[UnlabelledTexts], threshold: float) -> Iterator[Repetition]:
+    """Texts that repeat one of other data."""
+    if against is not None:
+        for each in near_duplicates(data.texts, against.texts, threshold):
+            yield _repetition(data, each, int(against.rows[each.other]), against.source, None)
+
+
+def _repetition(
+    data: LabelledTexts, found: Duplicate, other: int, source: str, contradicts: Optional[bool]
+) -> Repetition:
+    row = int(data.rows[found.row])
+    return Repetition(row + 1, other + 1, source, found.similarity, contradicts, data.texts[found.row])
 
 
 def _csv(kind: Any, findings: Iterable[Any]) -> bytes:

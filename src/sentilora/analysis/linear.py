@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,15 +41,21 @@ def logistic_regression(features: Any, labels: npt.NDArray[np.int64], seed: int)
     return model.fit(features, labels)
 
 
-def folds_of(data: LabelledTexts, seed: int) -> npt.NDArray[np.int64]:
+def folds_of(data: LabelledTexts, seed: int, joined: Iterable[tuple[int, int]] = ()) -> npt.NDArray[np.int64]:
     """Which of the folds each text is in, int64 [n]; equal texts, and rows of one group, are in one fold.
 
+    Args:
+        data: n texts.
+        seed: Of the folds.
+        joined: Pairs of rows that are to be in one fold, too.
+
     Raises:
-        DataError: So few texts, or groups, of a label that a fold would be the only one to have it.
+        DataError: So few texts of a label, those that go together taken as one, that a fold would be the only one to
+            have it.
     """
     counts = np.zeros((FOLDS, 2), dtype=np.int64)
     folds = np.zeros(len(data), dtype=np.int64)
-    clusters = clusters_of(data)
+    clusters = clusters_of(data, joined)
     for cluster in np.random.default_rng(seed).permutation(len(clusters)):
         rows = clusters[cluster]
         labels = np.bincount(data.labels[rows], minlength=2)
@@ -57,7 +63,8 @@ def folds_of(data: LabelledTexts, seed: int) -> npt.NDArray[np.int64]:
         folds[rows] = fold
         counts[fold] += labels
     if (counts.sum(axis=0) == counts).any():
-        raise DataError(f"{data.source}: {len(data):,} texts in {len(clusters):,} groups are too few to cross-validate")
+        apart = "" if len(clusters) == len(data) else f", of which {len(clusters):,} stand by themselves,"
+        raise DataError(f"{data.source}: {len(data):,} texts{apart} are too few of a label to cross-validate")
     return folds
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from sentilora.analysis.ranks import auc
 from sentilora.analysis.words import folded_words
@@ -28,7 +29,8 @@ class Shortcut:
         label: The one that it predicts.
         share: Of the texts with it that have the label, in [0, 1].
         log_odds: By how much it raises the log-odds of being positive; below 0 for words of negative texts.
-        z: The same in standard errors.
+        z: How sure that is, in standard errors: the signed root of the likelihood ratio (Dunning, 1993, section 5.2),
+            which holds for words that one label never has.
     """
 
     word: str
@@ -89,8 +91,9 @@ def balance_of(data: LabelledTexts) -> Balance:
 
 
 def _shortcut(word: str, negative: int, positive: int, all_negative: int, all_positive: int) -> Shortcut:
-    table = np.array([[positive, all_positive - positive], [negative, all_negative - negative]]) + 0.5
-    log_odds = float(np.log(table[0, 0] / table[0, 1]) - np.log(table[1, 0] / table[1, 1]))
+    table = np.array([[positive, all_positive - positive], [negative, all_negative - negative]])
+    smoothed = table + 0.5
+    log_odds = float(np.log(smoothed[0, 0] / smoothed[0, 1]) - np.log(smoothed[1, 0] / smoothed[1, 1]))
     label = int(log_odds > 0)
     return Shortcut(
         word=word,
@@ -98,5 +101,12 @@ def _shortcut(word: str, negative: int, positive: int, all_negative: int, all_po
         label=SENTIMENT.names[label],
         share=(negative, positive)[label] / (negative + positive),
         log_odds=log_odds,
-        z=log_odds / float(np.sqrt((1 / table).sum())),
+        z=float(np.sign(log_odds) * np.sqrt(_likelihood_ratio(table))),
     )
+
+
+def _likelihood_ratio(table: npt.NDArray[np.int64]) -> float:
+    """Twice the log of how much likelier a table of counts is when its rows may differ."""
+    expected = table.sum(axis=1, keepdims=True) * table.sum(axis=0) / table.sum()
+    counted = table > 0
+    return max(0.0, 2 * float((table[counted] * np.log(table[counted] / expected[counted])).sum()))

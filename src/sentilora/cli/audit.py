@@ -84,7 +84,10 @@ def audit(  # noqa: PLR0913, PLR0917 - an argument a flag
         found.write(output)
     if as_json:
         findings = {name: getattr(found, name) for name in ("label_errors", "duplicates", "shortcuts")}
-        listed = {name: [vars(finding) for finding in several] for name, several in findings.items()}
+        listed = {
+            name: None if several is None else [vars(finding) for finding in several]
+            for name, several in findings.items()
+        }
         click.echo(json.dumps({"summary": found.summary(), **listed}, ensure_ascii=False))
         return
     click.echo(table.describe())
@@ -96,7 +99,7 @@ def audit(  # noqa: PLR0913, PLR0917 - an argument a flag
 def _print_findings(found: Audit) -> None:
     summary, balance = found.summary(), found.balance
     facts = {
-        "likely label errors": f"{summary['label_errors']:,}",
+        "likely label errors": "not looked for" if found.label_errors is None else f"{len(found.label_errors):,}",
         "near-duplicates": f"{summary['duplicates']:,} ({summary['duplicates_that_contradict']:,} with another label)",
         "near-duplicates of other data": f"{summary['duplicates_of_other_data']:,}",
         "words that give the label away": f"{summary['shortcuts']:,}",
@@ -107,7 +110,7 @@ def _print_findings(found: Audit) -> None:
     if found.shift is not None:
         facts["shift from the reference"] = f"AUC {found.shift.auc:.3f} (0.5 the same, 1 apart)"
     console().print(facts_table(facts))
-    errors, repeated, words = found.label_errors, found.duplicates, found.shortcuts
+    errors, repeated, words = found.label_errors or [], found.duplicates, found.shortcuts
     _print_table(
         "Likely label errors",
         ["row", "labelled", "rather", "belief"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Optional
 
@@ -89,8 +90,8 @@ def subset(data: LabelledTexts, limit: Optional[int], seed: int) -> LabelledText
     return replace(data.take(rng.permutation(rows)), dropped=dropped)
 
 
-def clusters_of(data: LabelledTexts) -> list[_Rows]:
-    """Rows joined by an equal text or an equal group, as a disjoint-set forest finds them."""
+def clusters_of(data: LabelledTexts, joined: Iterable[tuple[int, int]] = ()) -> list[_Rows]:
+    """Rows joined by an equal text, an equal group, or as a pair of `joined`, as a disjoint-set forest finds them."""
     parent = list(range(len(data)))
 
     def root(row: int) -> int:
@@ -104,6 +105,8 @@ def clusters_of(data: LabelledTexts) -> list[_Rows]:
         keys = [("text", text)] if data.groups is None else [("text", text), ("group", data.groups[row])]
         for key in keys:
             parent[root(row)] = root(first_with.setdefault(key, row))
+    for row, other in joined:
+        parent[root(row)] = root(other)
     roots = np.array([root(row) for row in range(len(data))])
     order = np.argsort(roots, kind="stable")
     boundaries = np.flatnonzero(np.diff(roots[order])) + 1
