@@ -117,6 +117,9 @@ def test_each_point_says_what_answering_from_it_on_gave(pairs: list[tuple[int, f
         given_answers = answers.confidence >= point.confidence
         assert point.coverage == pytest.approx(given_answers.mean())
         assert point.precision == pytest.approx(answers.right[given_answers].mean())
+        assert point.texts == given_answers.sum()
+        assert point.at_least is not None
+        assert 0 <= point.at_least < point.precision or point.precision == point.at_least == 0
 
 
 def test_the_lowest_confidence_that_reaches_the_precision_is_chosen() -> None:

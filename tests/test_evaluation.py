@@ -183,6 +183,27 @@ def test_a_comparison_is_of_pairs() -> None:
     assert comparison.difference.high - comparison.difference.low < 0.075
 
 
+def test_few_texts_leave_doubt() -> None:
+    """Where resamples all agree, and where the bootstrap's intervals are too narrow."""
+    answers = some_answers(20)
+    same = Comparison.of("itself", answers, answers).difference
+    assert same.low < same.value == 0 < same.high
+    five = Answers(np.array([0, 1, 0, 1, 1]), np.array([0.1, 0.9, 0.1, 0.9, 0.9]))
+    all_wrong = Comparison.of("its opposite", five, Answers(five.labels, 1 - five.p_positive)).difference
+    assert 0 < all_wrong.low < 0.6
+    assert all_wrong.value == all_wrong.high == 1
+
+
+def test_few_texts_of_a_label_are_said(run: sentilora.Run, reviews: LabelledTexts) -> None:
+    rows = [*np.flatnonzero(reviews.labels == 0)[:40], *np.flatnonzero(reviews.labels == 1)[:5]]
+    few = reviews.take(np.array(rows))
+    evaluation = evaluate(run.classifier, few)
+    assert evaluation.caution is not None
+    assert evaluation.caution.startswith("only 5 of the texts are positive")
+    assert evaluation.caution in run.classifier.notes
+    assert evaluation.caution in report_page("mine", few, evaluation)
+
+
 def test_slices_by_length_are_quarters() -> None:
     lengths = [3] * 50 + list(range(10, 60))
     encoded = [EncodedText([1], length, 0, False) for length in lengths]
@@ -250,7 +271,7 @@ def test_mistakes_are_named_by_their_row_in_the_file(
     pa.csv.write_csv(pa.table({"text": [text for text, _ in rows], "label": [label for _, label in rows]}), path)
     mistakes = evaluate(run.classifier, read_labelled(str(path))).mistakes
     assert mistakes
-    assert all(rows[mistake.row][0] == mistake.text for mistake in mistakes)
+    assert all(rows[mistake.row - 1][0] == mistake.text for mistake in mistakes)
 
 
 def test_the_report_needs_nothing_else_and_runs_nothing(run: sentilora.Run, shops_csv: Path) -> None:

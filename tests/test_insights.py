@@ -12,6 +12,7 @@ from datetime import date, datetime, timedelta, timezone
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import openpyxl
 import pandas as pd
 import polars as pl
@@ -31,6 +32,7 @@ from sentilora.analysis.terms import TermCounts, terms_of
 from sentilora.cli.app import cli
 from sentilora.errors import DataError
 from sentilora.reporting.insights import insights_page
+from sentilora.tables import LabelledTexts
 from test_cli import sentilora_command
 
 BAD = ("The zip broke.", "Soup was cold!", "Nobody answered the phone.", "We waited two hours.", "It was not worth it.")
@@ -220,7 +222,7 @@ def test_what_does_not_count_is_said(tmp_path: Path) -> None:
     assert found.undated == {
         "they have no date": 1,
         "their date is none": 1,
-        "their date may be read in two ways": 1,
+        "dates written so may be read in two ways": 1,
     }
     assert sum(part.share.texts for part in found.over_time) == 55
     assert ("(no value)", 1) in [(part.name, part.share.texts) for part in found.by["shop"]]
@@ -364,6 +366,18 @@ def test_the_page_stands_alone_and_runs_nothing_of_the_texts(tmp_path: Path) -> 
     assert "<b>north</b>" in page.text
     assert "<script>alert(1)</script>" in page.text
     assert f"{found.overall.positive:,} positive" in page.text
+
+
+def test_words_that_may_be_chance_are_not_told_as_facts(tmp_path: Path, reviews: LabelledTexts) -> None:
+    rng = np.random.default_rng(0)
+    sides = ("negative", "positive")
+    rows = [{"text": text, "sentiment": sides[rng.integers(2)], "p_positive": 0.5} for text in reviews.texts[:300]]
+    path = write_csv(tmp_path / "chance.csv", rows)
+    page = insights_page(insights(path))
+    assert "What tells negative texts most" not in page
+    assert "No word tells negative texts more surely than chance would." in page
+    shown = CliRunner().invoke(cli, ["insights", str(path)])
+    assert "may be chance" in shown.output
 
 
 def test_a_page_without_dates_groups_or_words(tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ def unmeasured(training: LabelledTexts, measured: LabelledTexts) -> LabelledText
         DataError: None is left, or only one label.
     """
     known = set(measured.texts)
+    if known.issuperset(training.texts):
+        raise DataError(f"{training.source}: all of its texts are measured too: train the baseline on others")
     return training.only([row for row, text in enumerate(training.texts) if text not in known], "measured too")
 
 

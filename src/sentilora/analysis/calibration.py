@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sentilora.analysis.intervals import wilson
 from sentilora.analysis.metrics import BINS, Answers, Floats, Measurement, equal_mass_bins
 from sentilora.artifacts import AbstentionPoint
 
@@ -127,6 +128,8 @@ def abstention_points(answers: Answers) -> tuple[AbstentionPoint, ...]:
             confidence=float(confidence[first]) if first else 0.0,
             precision=float(right_from[first] / (n - first)),
             coverage=float((n - first) / n),
+            texts=int(n - first),
+            at_least=wilson(int(right_from[first]), int(n - first)).low,
         )
         for first in firsts
     )

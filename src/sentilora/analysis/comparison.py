@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from sentilora.analysis.intervals import bootstrap
+from sentilora.analysis.intervals import NOTHING, bootstrap, wilson
 from sentilora.analysis.metrics import Answers
 from sentilora.analysis.scores import scores_of
 from sentilora.artifacts import Interval
@@ -41,7 +42,8 @@ class Comparison:
     Attributes:
         name: The other one.
         scores: Its measures, by name, with their intervals.
-        difference: Accuracy of the measured one less the other's; the interval is of the pairs.
+        difference: Accuracy of the measured one less the other's; the interval is the bootstrap's of the pairs. Where
+            every resample agrees, it is made of the two shares' Wilson intervals (Zou and Donner, 2008).
         test: The measured one is the first.
     """
 
@@ -55,8 +57,19 @@ class Comparison:
         """Compare answers to the same texts."""
         gained = measured.right.astype(np.float64) - other.right
         n = len(measured)
+        test = McNemar.of(measured, other)
         difference = bootstrap(lambda weights: {"difference": weights @ gained / n}, n)["difference"]
-        return cls(name, scores_of(other), difference, McNemar.of(measured, other))
+        if difference.high - difference.low < NOTHING:
+            difference = _difference(wilson(test.only_first, n), wilson(test.only_second, n))
+        return cls(name, scores_of(other), difference, test)
+
+
+def _difference(first: Interval, second: Interval) -> Interval:
+    """Of two shares, from the interval of each."""
+    value = first.value - second.value
+    below = math.hypot(first.value - first.low, second.high - second.value)
+    above = math.hypot(first.high - first.value, second.value - second.low)
+    return Interval(value, max(-1.0, value - below), min(1.0, value + above))
 
 
 def _two_sided(first: int, second: int) -> float:

@@ -9,6 +9,7 @@ from typing import Optional
 import numpy as np
 
 from sentilora.analysis.calibration import ece_if_calibrated
+from sentilora.analysis.intervals import wilson
 from sentilora.analysis.metrics import Answers, ClassificationMetrics
 from sentilora.analysis.scores import scores_of
 from sentilora.analysis.slices import Slice, slices_by, slices_by_length, slices_by_truncation
@@ -16,11 +17,13 @@ from sentilora.artifacts import AbstentionPoint, Interval
 from sentilora.errors import ModelError
 from sentilora.inference import Classifier
 from sentilora.inference.predictor import Logits
+from sentilora.labels import SENTIMENT
 from sentilora.progress import Progress
 from sentilora.tables import LabelledTexts
 from sentilora.text import EncodedText, EncodingSummary
 
 _ERRORS = 20
+_FEW = 30  # texts of a label; with 5, the bootstrap's intervals hold the truth 3 times in 4, with 20, 9 times in 10
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Mistake:
     """A text that was answered wrongly.
 
     Attributes:
-        row: Where it stands in the source, counted from 0 over all its rows.
+        row: Where it stands in the source, counted from 1 over all its rows.
         text: As it was given.
         positive: Whether its label is positive, and so its answer negative.
         confidence: Probability of the wrong answer, in [0.5, 1].
@@ -46,24 +49,29 @@ class Abstaining:
 
     Attributes:
         expected: What the validation texts promised.
-        precision: Share of right answers among those given here; None where none was.
+        precision: Share of right answers among those given here, with Wilson's interval; None where none was.
         coverage: Share of the texts that were answered here.
     """
 
     expected: AbstentionPoint
-    precision: Optional[float]
+    precision: Optional[Interval]
     coverage: float
 
     def __str__(self) -> str:
         """One line for a person."""
-        right = "none of them" if self.precision is None else f"{self.precision:.1%} of them"
-        return f"answered from a confidence of {self.expected.confidence:.3f} on: {self.coverage:.1%}, {right} rightly"
+        given = self.precision
+        what = "no text is answered so surely"
+        if given is not None:
+            interval = f"95% interval {given.low:.1%} to {given.high:.1%}"
+            what = f"{self.coverage:.1%}, {given.value:.1%} of them rightly ({interval})"
+        return f"answered from a confidence of {self.expected.confidence:.3f} on: {what}"
 
     @classmethod
     def of(cls, point: AbstentionPoint, answers: Answers) -> Abstaining:
         """Apply what was learnt from the validation texts to other ones."""
         given = answers.confidence >= point.confidence
-        return cls(point, float(answers.right[given].mean()) if given.any() else None, float(given.mean()))
+        right = wilson(int(answers.right[given].sum()), int(given.sum())) if given.any() else None
+        return cls(point, right, float(given.mean()))
 
 
 @dataclass(frozen=True)
@@ -92,6 +100,18 @@ class Evaluation:
     mistakes: tuple[Mistake, ...]
     abstaining: Optional[Abstaining]
 
+    @property
+    def caution(self) -> Optional[str]:
+        """What is to be known of the intervals, if anything."""
+        positives = self.metrics.true_positive + self.metrics.false_negative
+        fewest, label = min((self.metrics.n - positives, SENTIMENT.names[0]), (positives, SENTIMENT.names[1]))
+        if fewest >= _FEW:
+            return None
+        return (
+            f"only {fewest:,} of the texts are {label}: the intervals of MCC, ROC-AUC and PR-AUC are narrower "
+            "than they should be"
+        )
+
 
 OF_THE_VALIDATION = (
     "these are the run's validation texts, on which its epoch, temperature and threshold were chosen: its scores are "
@@ -111,7 +131,10 @@ def evaluate(classifier: Classifier, data: LabelledTexts, by: str = "group") -> 
         ModelError: The classifier's labels are not negative and positive.
     """
     encoded, logits, _ = ask(classifier, data)
-    return evaluation_of(classifier, data, encoded, logits, by)
+    evaluation = evaluation_of(classifier, data, encoded, logits, by)
+    if evaluation.caution is not None:
+        classifier.notes.say(evaluation.caution)
+    return evaluation
 
 
 def evaluation_of(
@@ -175,6 +198,6 @@ def _mistakes(answers: Answers, data: LabelledTexts) -> tuple[Mistake, ...]:
     wrong = np.flatnonzero(~answers.right)
     worst = wrong[np.argsort(-answers.confidence[wrong], kind="stable")][:_ERRORS]
     return tuple(
-        Mistake(int(data.rows[row]), data.texts[row], bool(data.labels[row]), float(answers.confidence[row]))
+        Mistake(int(data.rows[row]) + 1, data.texts[row], bool(data.labels[row]), float(answers.confidence[row]))
         for row in worst
     )

@@ -31,7 +31,7 @@ _OTHERS = "(other values)"
 _SENTIMENTS = (*SENTIMENT.names, UNCERTAIN)
 _SAY_FORMAT = "say how dates are written with --date-format, such as %d/%m/%Y"
 _NO_DATE = "they have no date"
-_TWO_WAYS = "their date may be read in two ways"
+_TWO_WAYS = "dates written so may be read in two ways"
 
 
 @dataclass(frozen=True)
@@ -193,6 +193,11 @@ class _Count:
             DataError: No text is negative or positive.
         """
         overall = self._overall.share()
+        if overall.share is None and overall.uncertain:
+            raise DataError(
+                f"{source}: all {overall.uncertain:,} texts are uncertain, so there is nothing to compare: score them "
+                "with a lower --precision, or without one"
+            )
         if overall.share is None:
             raise DataError(
                 f"{source} holds no text that is negative or positive: name what `sentilora score` wrote with a model "

@@ -13,6 +13,7 @@ from sentilora.artifacts import Interval
 from sentilora.progress import Progress
 
 RESAMPLES = 1000
+NOTHING = 1e-9  # the width of an interval whose resamples all agree
 _WEIGHTS_AT_ONCE = 200_000  # 1.6 MB, which stays near the core
 _Z = 1.959964  # of 95%
 _ANGLES = 100_001

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 
-from sentilora.analysis.intervals import bootstrap, wilson
+from sentilora.analysis.intervals import NOTHING, bootstrap, wilson
 from sentilora.analysis.metrics import Answers, ClassificationMetrics, Measurement
 from sentilora.artifacts import Interval
-
-_NOTHING = 1e-9  # the width of an interval whose resamples all agree
 
 
 def scores_of(answers: Answers) -> dict[str, Interval]:
@@ -32,7 +30,7 @@ def scores_of(answers: Answers) -> dict[str, Interval]:
     }
     return {
         **drawn,
-        **{name: edge for name, edge in at_the_edge.items() if drawn[name].high - drawn[name].low < _NOTHING},
+        **{name: edge for name, edge in at_the_edge.items() if drawn[name].high - drawn[name].low < NOTHING},
         "accuracy": wilson(table.true_negative + table.true_positive, table.n),
         "precision": wilson(table.true_positive, table.true_positive + table.false_positive),
         "recall": recall,

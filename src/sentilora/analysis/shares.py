@@ -146,10 +146,11 @@ def trend_of(days: Mapping[date, Tally]) -> Optional[Trend]:
     spread = (n * at**2).sum()
     mean = positive.sum() / n.sum()
     slope = (at * (positive - n * mean)).sum() / spread
-    independent = math.sqrt(mean * (1 - mean) / spread)
+    smoothed = (positive.sum() + 2) / (n.sum() + 4)  # Agresti and Coull, 1998: or texts all alike would leave no doubt
+    independent = math.sqrt(smoothed * (1 - smoothed) / spread)
     freedom = len(counted) - 2
     squares = ((at * (positive - n * (mean + slope * at))) ** 2).sum()
     clustered = math.sqrt(squares * len(counted) / freedom) / spread
     length = at.max() - at.min()
     change, off = float(slope * length), float(student(freedom) * max(independent, clustered) * length)
-    return Trend(min(counted), max(counted), Interval(change, change - off, change + off))
+    return Trend(min(counted), max(counted), Interval(change, max(-1.0, change - off), min(1.0, change + off)))

@@ -49,17 +49,23 @@ class AbstentionPoint(msgspec.Struct, frozen=True):
         confidence: The least that is answered, in [0, 1].
         precision: Share of right answers among those given.
         coverage: Share of the texts that were answered.
+        texts: How many those are; None where it was not kept.
+        at_least: Lower end of the precision's 95% interval (Wilson's), in [0, 1]; None where it was not kept.
     """
 
     confidence: float
     precision: float
     coverage: float
+    texts: Optional[int] = None
+    at_least: Optional[float] = None
 
     def __str__(self) -> str:
         """One line for a person."""
+        answered = f"{self.coverage:.1%}" if self.texts is None else f"{self.texts:,} ({self.coverage:.1%})"
+        sure = "" if self.at_least is None else f"; of so many, {self.at_least:.1%} may be the truth"
         return (
             f"answering from a confidence of {self.confidence:.3f} on, which on the validation texts was right for "
-            f"{self.precision:.1%} of the {self.coverage:.1%} that it answered"
+            f"{self.precision:.1%} of the {answered} that it answered{sure}"
         )
 
 

@@ -179,7 +179,8 @@ def _as_object(
         if abstaining is None
         else {
             "confidence": abstaining.expected.confidence,
-            "precision": abstaining.precision,
+            "precision": None if abstaining.precision is None else abstaining.precision.value,
+            "interval": None if abstaining.precision is None else [abstaining.precision.low, abstaining.precision.high],
             "coverage": abstaining.coverage,
         },
         "slices": [

@@ -16,7 +16,7 @@ from sentilora.analysis.dates import PERIODS
 from sentilora.analysis.insights import Insights, Part
 from sentilora.analysis.insights import insights as find_insights
 from sentilora.analysis.shares import Share
-from sentilora.analysis.terms import Term
+from sentilora.analysis.terms import Terms
 from sentilora.artifacts import write_file
 from sentilora.cli.render import console, facts_table
 from sentilora.reporting import require_reporting
@@ -94,7 +94,7 @@ def _print(found: Insights) -> None:
         _print_parts(name, parts, overall)
     for title, terms in (("words", found.words), ("phrases", found.phrases)):
         if terms.negative or terms.positive:
-            out.print(_terms_table(title, terms.negative, terms.positive))
+            out.print(_terms_table(title, terms))
     for name, texts in found.telling.items():
         table = Table(box=SIMPLE_HEAD, expand=True)
         table.add_column(f"telling {name} texts", ratio=1)
@@ -137,16 +137,19 @@ def _cells(share: Share) -> tuple[str, str]:
     return f"{share.share.value:.1%}", f"{share.share.low:.1%} to {share.share.high:.1%}"
 
 
-def _terms_table(title: str, negative: Sequence[Term], positive: Sequence[Term]) -> Table:
-    table = Table(box=SIMPLE_HEAD)
+def _terms_table(title: str, found: Terms) -> Table:
+    """Those that may be chance are dim."""
+    chance = f"by which some of {found.compared:,} {title} compared reach a z of up to {found.sure_z:.1f}"
+    table = Table(box=SIMPLE_HEAD, caption=f"dim: may be chance, {chance}", caption_justify="left")
     table.add_column(f"{title} of negative texts", style="red")
     table.add_column("z", justify="right")
     table.add_column(f"{title} of positive texts", style="green")
     table.add_column("z", justify="right")
-    for place in range(min(_SHOWN_TERMS, max(len(negative), len(positive)))):
+    for place in range(min(_SHOWN_TERMS, max(len(found.negative), len(found.positive)))):
         cells: list[Text] = []
-        for terms in (negative, positive):
+        for terms in (found.negative, found.positive):
             term = terms[place] if place < len(terms) else None
-            cells += [Text(term.term if term else ""), Text(f"{term.z:+.1f}" if term else "")]
+            style = "dim" if term and abs(term.z) < found.sure_z else ""
+            cells += [Text(term.term if term else "", style), Text(f"{term.z:+.1f}" if term else "", style)]
         table.add_row(*cells)
     return table

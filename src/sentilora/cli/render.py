@@ -102,13 +102,17 @@ def comparisons_table(comparisons: Sequence[Comparison]) -> Table:
 def mistakes_table(mistakes: Sequence[Mistake]) -> Table:
     """The most confident wrong answers."""
     table = Table(box=SIMPLE_HEAD, expand=True)
+    table.add_column("row", justify="right", no_wrap=True)
     table.add_column("is", no_wrap=True)
     table.add_column("sure of the other", justify="right", no_wrap=True)
     table.add_column("most confident mistakes", ratio=1, overflow="ellipsis", no_wrap=True)
     for mistake in mistakes[:_MISTAKES]:
         label = SENTIMENT.names[mistake.positive]
         table.add_row(
-            Text(label, style=_COLOURS[label]), f"{mistake.confidence:.3f}", Text(" ".join(mistake.text.split()))
+            str(mistake.row),
+            Text(label, style=_COLOURS[label]),
+            f"{mistake.confidence:.3f}",
+            Text(" ".join(mistake.text.split())),
         )
     return table
 

@@ -81,8 +81,9 @@ class Explanation:
         favours, opposes = ("red", "green") if self._negative else ("green", "red")
         hidden = sum(len(self.text[start:end].split()) for start, end in self.hidden)
         return (
-            f"{self.label} ({self.confidence:.1%}): {favours} speaks for it, {opposes} against; "
-            f"{self.passes} forward passes" + (f"; {hidden:,} words were not read (truncated)" if hidden else "")
+            f"{self.label} ({self.confidence:.1%}): {favours} speaks for it, {opposes} against, in full where it is "
+            f"worth {self._strongest:.2f} of log-odds; {self.passes} forward passes"
+            + (f"; {hidden:,} words were not read (truncated)" if hidden else "")
         )
 
     def parts(self) -> Iterator[tuple[str, Optional[Span], float]]:
@@ -92,7 +93,7 @@ class Explanation:
             The piece; its span, None between spans; and its colour, from -1 (red) to 1 (green). Negative and positive
             are red and green whatever the answer; with other labels, green speaks for the answer.
         """
-        strongest = max((abs(span.effect) for span in self.spans), default=0.0) or 1.0
+        strongest = self._strongest or 1.0
         sign = -1 if self._negative else 1
         end = 0
         for span in self.spans:
@@ -107,6 +108,10 @@ class Explanation:
             f'<div style="font-family:system-ui,sans-serif;line-height:1.8"><div style="opacity:.75">'
             f'{escape(self.legend)}</div><div style="white-space:pre-wrap;overflow-wrap:anywhere">{body}</div></div>'
         )
+
+    @property
+    def _strongest(self) -> float:
+        return max((abs(span.effect) for span in self.spans), default=0.0)
 
     @property
     def _negative(self) -> bool:

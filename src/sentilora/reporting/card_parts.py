@@ -139,16 +139,23 @@ def abstaining(points: Sequence[AbstentionPoint]) -> str:
         reaching = [point for point in points if point.precision >= precision]
         if reaching:
             least = min(reaching, key=lambda point: point.confidence)
-            rows.append(f"| {precision:.0%} | {least.confidence:.3f} | {least.coverage:.1%} |")
+            rows.append(f"| {precision:.0%} | {least.confidence:.3f} | {least.coverage:.1%} | {_in_brackets(least)} |")
     return "\n".join(
         [
             "Answering only where it is sure enough (`--precision`):",
             "",
-            "| precision wanted | confidence it takes | share of the validation texts answered |",
-            "|---:|---:|---:|",
+            "| precision wanted | confidence it takes | share of the validation texts answered | right, of those |",
+            "|---:|---:|---:|---|",
             *rows,
         ]
     )
+
+
+def _in_brackets(point: AbstentionPoint) -> str:
+    """The precision, and how far it can be trusted."""
+    if point.texts is None or point.at_least is None:
+        return f"{point.precision:.1%}"
+    return f"{point.precision:.1%} of {point.texts:,}; {point.at_least:.1%} may be the truth"
 
 
 def gate(manifest: Manifest) -> str:

@@ -64,9 +64,11 @@ def _verdict(found: Insights) -> Iterator[str]:
     for by, parts in (((found.period or "period"), found.over_time), *found.by.items()):
         yield from _extremes(by, parts)
     for side in ("negative", "positive"):
-        words = [term.term for term in getattr(found.words, side)[:_NAMED]]
+        words = [term.term for term in getattr(found.words, side) if abs(term.z) >= found.words.sure_z][:_NAMED]
         if words:
             yield f"What tells {side} texts most: {', '.join(words)}."
+        else:
+            yield f"No word tells {side} texts more surely than chance would."
 
 
 def _trend(trend: Trend) -> str:

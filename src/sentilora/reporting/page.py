@@ -63,7 +63,7 @@ def report_page(
         verdict=verdict(evaluation, comparisons),
         evaluation=evaluation,
         comparisons=comparisons,
-        notes=notes,
+        notes=[*notes, *([] if evaluation.caution is None else [evaluation.caution])],
         measure_name=measure_name,
         meanings=_MEANINGS,
         labels=SENTIMENT.names,

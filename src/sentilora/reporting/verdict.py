@@ -80,5 +80,6 @@ def _abstaining(evaluation: Evaluation) -> Iterator[str]:
     if kept is not None and kept.precision is not None:
         yield (
             f"Answering only from a confidence of {kept.expected.confidence:.3f} on, it answers {kept.coverage:.1%} "
-            f"of the texts, and {kept.precision:.1%} of those rightly."
+            f"of the texts, and {kept.precision.value:.1%} of those rightly (95% interval {kept.precision.low:.1%} to "
+            f"{kept.precision.high:.1%})."
         )

@@ -75,6 +75,10 @@ def train(
         InterruptedTrainingError: The user stopped it; a checkpoint is left.
         ParityError: The saved adapter does not answer as the trained model.
     """
+    if config is not None and not isinstance(config, TrainConfig):
+        raise TypeError(
+            f"the first argument is a TrainConfig, not a {type(config).__name__}: name the data, train(data=...)"
+        )
     if config is not None and settings:
         raise TypeError("give a config or settings, not both")
     config = config or load_config(overrides=settings)
@@ -184,7 +188,7 @@ def _calibrate(prepared: Preparation, validation_logits: Logits) -> Calibration:
     calibration = calibrate(validation_logits, labels)
     _logger.info(str(calibration))
     if calibration.temperature in (COOLEST, HOTTEST):
-        _logger.warning(
+        prepared.classifier.notes.say(
             f"the temperature stopped at {calibration.temperature:g}, the last that is tried: the {len(labels):,} "
             "validation texts do not tell how sure the answers may be"
         )
