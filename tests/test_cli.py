@@ -137,6 +137,23 @@ def test_a_users_mistake_is_one_line_and_exit_code_2(arguments: tuple[str, ...],
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     result = sentilora_command("--debug", "predict", "--model", "nothing", "x", cwd=tmp_path)
     assert "Traceback" in result.stderr
+    assert result.returncode == 2
+
+
+def test_python_hears_what_the_command_line_does(tmp_path: Path) -> None:
+    """Where a program sets up no logging; where it does, that decides."""
+    (tmp_path / "a.csv").write_text("text;label\ngood;1\nbad;0\n", "utf-8")
+    script = "import sentilora; sentilora.read_labelled('a.csv')"
+    for before, heard in (("", True), ("import logging; logging.basicConfig(level=logging.ERROR); ", False)):
+        result = subprocess.run(
+            [sys.executable, "-c", before + script], capture_output=True, text=True, check=True, cwd=tmp_path
+        )
+        assert (result.stderr == "a.csv: its cells are separated by semicolons\n") == heard
+
+
+def test_data_in_the_place_of_a_configuration_is_pointed_out() -> None:
+    with pytest.raises(TypeError, match=r"a TrainConfig, not a str: name the data, train\(data=\.\.\.\)"):
+        sentilora.train("reviews.csv")  # type: ignore[arg-type]
 
 
 def test_doctor_says_what_is_there_and_what_is_not() -> None:

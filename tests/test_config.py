@@ -57,9 +57,12 @@ def test_every_packaged_recipe_loads() -> None:
     [
         ({"learning_rat": 1}, "unknown setting 'learning_rat': did you mean 'learning_rate'?"),
         ({"lora": {"rnk": 1}}, "unknown setting 'lora.rnk': did you mean 'lora.rank'?"),
+        ({"lr": 1}, "unknown setting 'lr': did you mean 'learning_rate'?"),
+        ({"rank": 1}, "unknown setting 'rank': did you mean 'lora.rank'?"),
+        ({"lora_rank": 1}, "unknown setting 'lora_rank': did you mean 'lora.rank'?"),
+        ({"truncation": "middle"}, "setting 'truncation': invalid enum value 'middle'; choose head, tail, head+tail"),
         ({"epochs": "many"}, "setting 'epochs': expected `int`, got `str`"),
         ({"epochs": 0}, "setting 'epochs': expected `int` >= 1"),
-        ({"truncation": "middle"}, "setting 'truncation': invalid enum value 'middle'"),
         ({"limit": 1}, "setting 'limit': expected `int` >= 2"),
     ],
 )
@@ -87,6 +90,15 @@ def test_a_recipe_that_is_no_mapping_is_refused(tmp_path: Path, content: str) ->
     path.write_text(content, "utf-8")
     with pytest.raises(ConfigError, match=r"broken\.yaml"):
         load_config(str(path))
+
+
+def test_numbers_are_written_as_people_write_them_and_names_once(tmp_path: Path) -> None:
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("learning_rate: 1e-3\nweight_decay: 5E-2\n", "utf-8")
+    assert load_config(str(recipe)) == TrainConfig(learning_rate=0.001, weight_decay=0.05)
+    recipe.write_text("epochs: 3\nseed: 1\nepochs: 4\n", "utf-8")
+    with pytest.raises(ConfigError, match="cannot be read as YAML: 'epochs' is there twice"):
+        load_config(str(recipe))
 
 
 def test_an_unknown_recipe_names_the_known() -> None:

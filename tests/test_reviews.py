@@ -66,7 +66,7 @@ def test_no_two_share_half_of_their_three_word_sequences() -> None:
     for numbers in holders.values():
         shared.update(combinations(numbers, 2))
     for (first, second), count in shared.items():
-        assert count <= 0.5 * min(len(sequences[first]), len(sequences[second])), (
+        assert count < 0.5 * min(len(sequences[first]), len(sequences[second])), (
             EVERY[first]["text"],
             EVERY[second]["text"],
         )

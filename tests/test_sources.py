@@ -25,6 +25,8 @@ from hub_server import hub_stand_in
 from sentilora.errors import ConfigError, DataError
 from sentilora.labels import LabelMap
 from sentilora.tables import Columns, read_labelled, read_texts
+from sentilora.tables.inputs import find_inputs
+from sentilora.tables.streaming import read_chunks
 
 ROWS = [
     ("Lovely.", 5),
@@ -90,6 +92,38 @@ def test_every_kind_of_frame_gives_the_same_texts() -> None:
         assert data.source == "a table from Python"
 
 
+def test_columns_that_nobody_needs_may_hold_anything(tmp_path: Path) -> None:
+    wanted = (["good", "bad"], [1, 0])
+    sources: list[Any] = [
+        pd.DataFrame({"text": ["good", "bad"], "label": [1, "neg"], "price": [12.5, "from 9"], "more": [{}, 1]}),
+        tmp_path / "unused.jsonl",
+        tmp_path / "unused.csv",
+    ]
+    sources[1].write_text(
+        '{"text": "good", "label": 1, "price": 12.5}\n\n{"text": "bad", "label": "neg", "price": "from 9", "x": []}\n',
+        "utf-8",
+    )
+    sources[2].write_text("text,label,date,date,,\ngood,1,a,b,,\nbad,0,c,d,,\n", "utf-8")
+    for source in sources:
+        data = read_labelled(source)
+        assert (data.texts, data.labels.tolist()) == wanted
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+def test_a_csv_may_be_delimited_as_spreadsheets_do_it(
+    tmp_path: Path, delimiter: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [("text", "label"), ("good, really", "1"), ('"bad"; or | not', "0")]
+    path = tmp_path / "a.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, delimiter=delimiter).writerows(rows)
+    with caplog.at_level("INFO", "sentilora"):
+        assert read_labelled(path).texts == [text for text, _ in rows[1:]]
+    assert "its cells are separated by" in caplog.text
+    (chunk,) = read_chunks(find_inputs([str(path)])[0], 10)
+    assert chunk.table.column("text").to_pylist() == [text for text, _ in rows[1:]]
+
+
 def test_nan_is_nothing() -> None:
     frame = pd.DataFrame({"text": ["good", float("nan"), "bad", "hm"], "label": [1.0, 0.0, 0.0, float("nan")]})
     data = read_labelled(frame)
@@ -100,7 +134,9 @@ def test_nan_is_nothing() -> None:
 @pytest.mark.parametrize(
     ("frame", "message"),
     [
-        (pd.DataFrame({"text": ["a", 7], "label": [0, 1]}), "a table from Python cannot be read"),
+        (pd.DataFrame({"text": ["a", "b"], "label": [0, {1: 2}]}), "row 2, column 'label': '{1: 2}' is not a label"),
+        (datasets.DatasetDict({"train": datasets.Dataset.from_dict({})}), "DatasetDict with train: give one table"),
+        (pa.table([["a"], ["b"], [0]], names=["text", "text", "label"]), "more than one column called text"),
         ([("a", 0)], "data of type list: give a name, a path, or a pandas, polars or Arrow table"),
         (pd.DataFrame({"text": ["a"], "rank": [1]}), "no column for the labels"),
     ],

@@ -66,7 +66,10 @@ def test_the_official_folder(tmp_path: Path) -> None:
         (f"text,label\ngood,{'x' * 100}\n", f"'{'x' * 40}' is not a label"),
         ("text,label\ngood,1\nfine,1\n", "holds only positive texts: both labels are needed"),
         ("text,label\n1,1\n2,0\n", "column 'text' of"),
-        ("text,label\na,b,c\n", "cannot be read"),
+        ("text,label\ngood,1\na,b,c\n", "row 2 has 3 cells, and the header 2: put texts with ',' in quotes"),
+        ('text,label\ngood,1\n"a,0\nb,1\n', "row 2 has 1 cells, and the header 2: close the quotes that it opens"),
+        ("text,label\ngood,1\n ,0\n", "only positive texts: both labels are needed; 1 rows dropped: no text in"),
+        ("text,label\n ,1\n ,0\n", "no row with a text and a label; 2 rows dropped: no text in column 'text'"),
         ("text,text,label\na,b,1\nc,d,0\n", "more than one column called text: rename one"),
     ],
 )
@@ -84,8 +87,11 @@ def test_bytes_that_are_not_utf8_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="row 2: column 'text' is not UTF-8 text: save it as UTF-8"):
         read_labelled(str(tmp_path / "a.csv"))
     (tmp_path / "a.jsonl").write_bytes(b'{"text": "bad", "label": 0}\n{"text": "caf\xe9", "label": 1}\n')
-    with pytest.raises(DataError, match="UTF"):
+    with pytest.raises(DataError, match="row 2 is not UTF-8: save it as UTF-8"):
         read_labelled(str(tmp_path / "a.jsonl"))
+    (tmp_path / "label.csv").write_bytes("text,label\nbad,neg\ngood,pos\nfine,p\xf6s\n".encode("latin-1"))
+    with pytest.raises(DataError, match="row 3: column 'label' is not UTF-8"):
+        read_labelled(str(tmp_path / "label.csv"))
     (tmp_path / "header.csv").write_bytes("text,label,r\xe9gion\nbad,0,a\ngood,1,b\n".encode("latin-1"))
     with pytest.raises(DataError, match=r"header\.csv: the header is not UTF-8: save it as UTF-8"):
         read_labelled(str(tmp_path / "header.csv"))

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sentilora._version import __version__
+from sentilora.notes import speak
 
 if TYPE_CHECKING:
     from sentilora.analysis import Evaluation, evaluate
@@ -75,6 +76,9 @@ _HOMES = {
     "suggest": "sentilora.analysis.suggestions",
     "train": "sentilora.training",
 }
+
+
+speak()
 
 
 def __getattr__(name: str) -> Any:

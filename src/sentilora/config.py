@@ -7,7 +7,8 @@ so they keep to what Python 3.9 can evaluate.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -300,20 +301,38 @@ def recipe_source(recipe: str) -> str:
         return Path(recipe).read_text("utf-8")
     except (OSError, UnicodeDecodeError):
         names = ", ".join(recipe_names())
+        near = difflib.get_close_matches(recipe, recipe_names(), n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
         raise ConfigError(
-            f"no recipe and no readable file is called '{recipe}': choose one of {names}, or name a YAML file"
+            f"no recipe and no readable file is called '{recipe}': {hint}choose one of {names}, or name a YAML file"
         ) from None
 
 
 def _read_recipe(recipe: str) -> dict[str, Any]:
     source = recipe_source(recipe)
     try:
-        settings = yaml.safe_load(source) or {}
+        settings = yaml.load(source, _RecipeLoader) or {}  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
-        raise ConfigError(f"recipe {recipe} is not YAML: {' '.join(str(error).split())}") from None
+        raise ConfigError(f"recipe {recipe} cannot be read as YAML: {' '.join(str(error).split())}") from None
     if not isinstance(settings, dict):
         raise ConfigError(f"recipe {recipe} must hold 'name: value' lines, not a {type(settings).__name__}")
     return settings
+
+
+class _RecipeLoader(yaml.SafeLoader):
+    """YAML in which 1e-3 is a number, as in YAML 1.2, and a name stands once."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names = [key.value for key, _ in node.value]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise yaml.constructor.ConstructorError(None, None, f"'{twice}' is there twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+_RecipeLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
 
 
 def _overlay(settings: dict[str, Any], overrides: Mapping[str, Any]) -> None:
@@ -329,22 +348,48 @@ def _converted(settings: Mapping[str, Any], config: type[_Config]) -> _Config:
     try:
         return msgspec.convert(settings, config)
     except msgspec.ValidationError as error:
-        raise ConfigError(_in_one_line(error)) from None
+        raise ConfigError(_in_one_line(error, config)) from None
 
 
-def _refuse_unknown(settings: Mapping[str, Any], config: type[msgspec.Struct], prefix: str = "") -> None:
-    fields = {field.name: field.type for field in msgspec.structs.fields(config)}
+def _refuse_unknown(settings: Mapping[str, Any], config: type[msgspec.Struct]) -> None:
+    known = {setting.path: setting for setting in settings_of(config)}
+    for path in _paths(settings):
+        if path not in known and not any(other[: len(path)] == path for other in known):
+            name = ".".join(path)
+            near = _nearest(path, list(known))
+            hint = f"did you mean '{near}'?" if near else f"known are {', '.join(map('.'.join, known))}"
+            raise ConfigError(f"unknown setting '{name}': {hint}")
+
+
+def _paths(settings: Mapping[str, Any], prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The path of each setting that is set."""
     for name, value in settings.items():
-        if name not in fields:
-            near = difflib.get_close_matches(str(name), fields, n=1)
-            hint = f": did you mean '{prefix}{near[0]}'?" if near else f": known are {', '.join(fields)}"
-            raise ConfigError(f"unknown setting '{prefix}{name}'{hint}")
-        kind = fields[name]
-        if isinstance(value, Mapping) and isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-            _refuse_unknown(value, kind, f"{prefix}{name}.")
+        path = (*prefix, str(name))
+        if path == ("lora",) and isinstance(value, Mapping):
+            yield from _paths(value, path)
+        else:
+            yield path
 
 
-def _in_one_line(error: msgspec.ValidationError) -> str:
+def _nearest(path: tuple[str, ...], known: Sequence[tuple[str, ...]]) -> Optional[str]:
+    """What was meant: a setting of that name elsewhere, of those initials (lr), or written much alike."""
+    name = "_".join(path)
+    by_spelling: dict[str, tuple[str, ...]] = {}
+    for each in known:
+        spelt = "_".join(each)
+        initials = "".join(word[0] for word in spelt.split("_"))
+        for spelling in (spelt, each[-1], *([initials] if len(initials) > 1 and len(each) == 1 else [])):
+            by_spelling.setdefault(spelling, each)
+    close = [path[-1]] if path[-1] in by_spelling else difflib.get_close_matches(name, by_spelling, n=1)
+    return ".".join(by_spelling[close[0]]) if close else None
+
+
+def _in_one_line(error: msgspec.ValidationError, config: type[msgspec.Struct]) -> str:
     message, _, path = str(error).partition(" - at `$.")
-    setting = path.rstrip("`")
-    return f"setting '{setting}': {message[0].lower()}{message[1:]}" if setting else message
+    name = path.rstrip("`")
+    if not name:
+        return message
+    choices = next((each.choices for each in settings_of(config) if ".".join(each.path) == name), None)
+    return f"setting '{name}': {message[0].lower()}{message[1:]}" + (
+        f"; choose {', '.join(choices)}" if choices else ""
+    )

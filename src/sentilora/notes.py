@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator
 
 _logger = logging.getLogger("sentilora")
@@ -27,3 +28,18 @@ class Notes:
     def __iter__(self) -> Iterator[str]:
         """The remarks in the order they were made."""
         return iter(self._messages)
+
+
+class _Speaker(logging.Handler):
+    """Writes to standard error what the program's own logging, if it has any, does not."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not logging.getLogger().handlers:
+            sys.stderr.write(f"{record.getMessage()}\n")
+
+
+def speak() -> None:
+    """Have what is said heard in a notebook or a script that did not set up logging."""
+    if not _logger.handlers and _logger.level == logging.NOTSET:
+        _logger.addHandler(_Speaker())
+        _logger.setLevel(logging.INFO)

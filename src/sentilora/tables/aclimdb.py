@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sentilora.config import MAX_CHARACTERS
 from sentilora.errors import DataError
 from sentilora.tables.labelled import LabelledTexts, labelled
 
@@ -22,16 +23,23 @@ def read_aclimdb(folder: Path) -> LabelledTexts:
     is about (its `urls_*.txt` does); films are therefore not kept apart when it is split.
 
     Raises:
-        DataError: A review is not UTF-8 text.
+        DataError: A review is not UTF-8 text, or too long.
     """
     split = folder if (folder / "neg").is_dir() else folder / "train"
     texts: list[str] = []
     labels: list[int] = []
+    blank = 0
     for label, name in enumerate(_LABELS):
         for path in sorted((split / name).glob("*.txt")):
             try:
-                texts.append(path.read_text("utf-8"))
+                text = path.read_text("utf-8")
             except UnicodeDecodeError as error:
                 raise DataError(f"{path} is not UTF-8 (byte {error.start}): convert it") from None
-            labels.append(label)
-    return labelled(texts, labels, str(split))
+            if len(text) > MAX_CHARACTERS:
+                raise DataError(f"{path} has {len(text):,} characters; at most {MAX_CHARACTERS:,} are read: cut it")
+            if text.strip():
+                texts.append(text)
+                labels.append(label)
+            else:
+                blank += 1
+    return labelled(texts, labels, str(split), dropped={"no text in the file": blank} if blank else {})

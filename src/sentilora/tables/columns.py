@@ -29,20 +29,23 @@ LABEL_NAMES = (
 )
 
 
+_NOTHING = ("nan", "null", "none", "n/a", "<na>")
+
+
 def find_column(table: pa.Table, named: Optional[str], usual: Sequence[str], role: str, source: str) -> str:
     """The name of the column with this role: the one the user named, or the first usual name that is there.
 
     Raises:
-        DataError: There is no such column, with the columns that are there and the flag that names one.
+        DataError: There is no such column, with the columns that are there and the flag that names one; or two.
     """
     present = ", ".join(table.column_names)
-    if named is not None:
-        if named not in table.column_names:
-            raise DataError(f"{source} has no column '{named}': it has {present}")
-        return named
-    found = usual_column(table.column_names, usual)
+    found = usual_column(table.column_names, usual) if named is None else named
     if found is None:
         raise DataError(f"{source} has no column for the {role}s (it has {present}): name it with --{role}-column")
+    if found not in table.column_names:
+        raise DataError(f"{source} has no column '{found}': it has {present}")
+    if table.column_names.count(found) > 1:
+        raise DataError(f"{source} has more than one column called {found}: rename one")
     return found
 
 
@@ -64,14 +67,9 @@ def text_values(table: pa.Table, name: str, source: str) -> list[Optional[str]]:
     if pa.types.is_null(column.type):
         return [None] * len(column)
     is_text = any(is_kind(column.type) for is_kind in TEXT_KINDS)
-    if not (is_text or pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)):
+    if not (is_text or _is_binary(column.type)):
         raise DataError(f"column '{name}' of {source} holds {column.type}, not text")
-    try:
-        values: list[Optional[str]] = column.cast(pa.large_string()).to_pylist()
-    except (UnicodeDecodeError, pa.ArrowInvalid):
-        encoded = column.cast(pa.large_binary()).to_pylist()
-        row = next((row for row, value in enumerate(encoded) if not is_utf8(value)), 0)
-        raise DataError(f"{source}, row {row + 1}: column '{name}' is not UTF-8 text: save it as UTF-8") from None
+    values = _decoded(column, name, source)
     for row, value in enumerate(values):
         if value is not None and len(value) > MAX_CHARACTERS:
             raise DataError(
@@ -79,6 +77,34 @@ def text_values(table: pa.Table, name: str, source: str) -> list[Optional[str]]:
                 f"at most {MAX_CHARACTERS:,} are read: cut it or leave it out"
             )
     return values
+
+
+def _decoded(column: pa.ChunkedArray, name: str, source: str) -> list[Optional[str]]:
+    """The values of a column of text or bytes.
+
+    Raises:
+        DataError: One is not UTF-8.
+    """
+    try:
+        values: list[Optional[str]] = column.cast(pa.large_string()).to_pylist()
+    except (UnicodeDecodeError, pa.ArrowInvalid):
+        encoded = column.cast(pa.large_binary()).to_pylist()
+        row = next((row for row, value in enumerate(encoded) if not is_utf8(value)), 0)
+        raise DataError(f"{source}, row {row + 1}: column '{name}' is not UTF-8 text: save it as UTF-8") from None
+    return values
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def column_of(values: Sequence[object]) -> pa.Array:
+    """An Arrow column of Python's values, None and NaN where there are none; of values of several kinds, as text."""
+    present = [None if value is None or value != value else value for value in values]  # noqa: PLR0124 - NaN alone does
+    try:
+        return pa.array(present)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        return pa.array([None if value is None else str(value) for value in present], pa.large_string())
 
 
 TEXT_KINDS = [
@@ -95,9 +121,14 @@ def is_utf8(value: Optional[bytes]) -> bool:
     return True
 
 
-def label_values(table: pa.Table, name: str) -> list[Any]:
-    """The values of a label column; by their names where the Datasets library left names in the table."""
-    values: list[Any] = table.column(name).to_pylist()
+def label_values(table: pa.Table, name: str, source: str) -> list[Any]:
+    """The values of a label column; by their names where the Datasets library left names in the table.
+
+    Raises:
+        DataError: One is not UTF-8.
+    """
+    column = table.column(name)
+    values: list[Any] = _decoded(column, name, source) if _is_binary(column.type) else column.to_pylist()
     names = _class_names(table.schema.metadata or {}, name)
     if names is None:
         return values
@@ -116,3 +147,8 @@ def _class_names(metadata: Mapping[bytes, bytes], column: str) -> Optional[list[
 def is_missing(value: object) -> bool:
     """Whether a cell holds nothing: null, NaN, or blank."""
     return value is None or (isinstance(value, float) and math.isnan(value)) or not str(value).strip()
+
+
+def is_no_label(value: object) -> bool:
+    """Whether a label's cell holds nothing, or what programs write for nothing."""
+    return is_missing(value) or str(value).strip().casefold() in _NOTHING

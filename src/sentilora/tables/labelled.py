@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Optional
 
@@ -12,7 +12,15 @@ import pyarrow as pa
 
 from sentilora.errors import DataError
 from sentilora.labels import LabelMap, sentiment_id
-from sentilora.tables.columns import LABEL_NAMES, TEXT_NAMES, find_column, is_missing, label_values, text_values
+from sentilora.tables.columns import (
+    LABEL_NAMES,
+    TEXT_NAMES,
+    find_column,
+    is_missing,
+    is_no_label,
+    label_values,
+    text_values,
+)
 
 
 @dataclass(frozen=True)
@@ -30,6 +38,13 @@ class Columns:
     label: Optional[str] = None
     group: Optional[str] = None
     label_map: Optional[LabelMap] = None
+
+    def __post_init__(self) -> None:
+        """Take a plain mapping for the label map that it means."""
+        if isinstance(self.label_map, Mapping):
+            object.__setattr__(
+                self, "label_map", LabelMap.parse({str(value): meaning for value, meaning in self.label_map.items()})
+            )
 
 
 USUAL_COLUMNS = Columns()
@@ -92,7 +107,11 @@ class LabelledTexts:
 
     def describe_dropped(self) -> str:
         """What was left out, to go on a line with; empty for nothing."""
-        return "".join(f"; {count:,} rows dropped: {reason}" for reason, count in self.dropped.items())
+        return _in_words(self.dropped)
+
+
+def _in_words(dropped: Mapping[str, int]) -> str:
+    return "".join(f"; {count:,} rows dropped: {reason}" for reason, count in dropped.items())
 
 
 def labelled_from_table(table: pa.Table, columns: Columns, source: str) -> LabelledTexts:
@@ -109,9 +128,9 @@ def labelled_from_table(table: pa.Table, columns: Columns, source: str) -> Label
     if columns.group is not None:
         find_column(table, columns.group, (), "group", source)
     texts = text_values(table, text_name, source)
-    values = label_values(table, label_name)
+    values = label_values(table, label_name, source)
     with_text = [row for row, text in enumerate(texts) if text is not None and text.strip()]
-    with_label = [row for row in with_text if not is_missing(values[row])]
+    with_label = [row for row in with_text if not is_no_label(values[row])]
     ids = {row: _label_id(values[row], columns.label_map) for row in with_label}
     dropped = {
         f"no text in column '{text_name}'": len(texts) - len(with_text),
@@ -147,12 +166,13 @@ def labelled(
     Raises:
         DataError: There is no row, or only one label occurs.
     """
+    why = _in_words(dropped or {})
     if not texts:
-        raise DataError(f"{source} holds no row with a text and a label")
+        raise DataError(f"{source} holds no row with a text and a label{why}")
     ids = np.asarray(labels, dtype=np.int64)
     if ids.min() == ids.max():
         only = "positive" if ids[0] else "negative"
-        raise DataError(f"{source} holds only {only} texts: both labels are needed")
+        raise DataError(f"{source} holds only {only} texts: both labels are needed{why}")
     return LabelledTexts(texts, ids, groups, source, dropped or {}, np.arange(len(texts)) if rows is None else rows)
 
 

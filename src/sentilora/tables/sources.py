@@ -12,6 +12,7 @@ import pyarrow as pa
 from sentilora.errors import DataError
 from sentilora.tables.aclimdb import holds_reviews, read_aclimdb
 from sentilora.tables.bundled import read_bundled
+from sentilora.tables.columns import column_of
 from sentilora.tables.files import ENDINGS, is_table, read_table
 from sentilora.tables.hub_dataset import HubDataset
 from sentilora.tables.labelled import USUAL_COLUMNS, Columns, LabelledTexts, labelled_from_table
@@ -86,11 +87,26 @@ def arrow_table(frame: SupportsArrow) -> pa.Table:
     Raises:
         DataError: It is none, or holds what Arrow cannot.
     """
+    if isinstance(frame, dict):  # a datasets.DatasetDict among them
+        parts = ", ".join(map(str, frame))
+        raise DataError(f"data of type {type(frame).__name__} with {parts}: give one table, such as one of its parts")
     if hasattr(frame, "with_format"):  # a datasets.Dataset
         frame = frame.with_format("arrow")[:]
     if not hasattr(frame, "__arrow_c_stream__"):
         raise DataError(f"data of type {type(frame).__name__}: give a name, a path, or a pandas, polars or Arrow table")
     try:
-        return pa.table(frame)
+        return _of_pandas(frame) if hasattr(frame, "iloc") else pa.table(frame)
     except (pa.ArrowException, TypeError, ValueError) as error:
         raise DataError(f"{FROM_PYTHON} cannot be read: {' '.join(str(error).split())[:300]}") from None
+
+
+def _of_pandas(frame: Any) -> pa.Table:
+    """A pandas frame as Arrow, column by column: one of several kinds of values, which Arrow refuses, becomes text."""
+    columns = []
+    for place in range(frame.shape[1]):
+        column = frame.iloc[:, place]
+        try:
+            columns.append(pa.array(column, from_pandas=True))
+        except (pa.ArrowException, TypeError, ValueError):
+            columns.append(column_of(column.tolist()))
+    return pa.Table.from_arrays(columns, names=[str(name) for name in frame.columns])

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sentilora.errors import DataError
-from sentilora.tables.labelled import LabelledTexts
+from sentilora.tables.labelled import LabelledTexts, NoGroup
 
 _Rows = npt.NDArray[np.int64]
 
@@ -53,17 +53,23 @@ def split_labelled(data: LabelledTexts, fraction: float, seed: int) -> Split:
             validation[rows] = True
     if chosen.min() < 1 or (totals - chosen).min() < 1:
         raise DataError(
-            f"{data.source}: {len(data):,} texts in {len(clusters):,} groups are too few to set aside {fraction:.0%} "
-            "with both labels on both sides: name validation data with --validation"
+            f"{data.source}: {len(data):,} texts, of which {len(clusters):,} stand by themselves, are too few to set "
+            f"aside {fraction:.0%} with both labels on both sides: name validation data with --validation"
         )
     repeated = len(data) - len(set(data.texts))
     how = (
         f"{validation.mean():.1%} of {len(data):,} texts set aside for validation (seed {seed})"
-        + ("" if data.groups is None else f", the rows of each of {len(set(data.groups)):,} groups on one side")
+        + ("" if data.groups is None else _grouped(data.groups))
         + ("" if not repeated else f", {repeated:,} repeated texts on the side of their first")
         + data.describe_dropped()
     )
     return Split(data.take(np.flatnonzero(~validation)), data.take(np.flatnonzero(validation)), how)
+
+
+def _grouped(groups: list[str]) -> str:
+    alone = sum(isinstance(group, NoGroup) for group in groups)
+    without = f" ({alone:,} rows have no group)" if alone else ""
+    return f", the rows of each of {len(set(groups)) - alone:,} groups on one side{without}"
 
 
 def subset(data: LabelledTexts, limit: Optional[int], seed: int) -> LabelledTexts:

@@ -17,6 +17,7 @@ import pyarrow.parquet
 
 from sentilora.errors import DataError
 from sentilora.tables.cells import JSON_FIELD
+from sentilora.tables.delimiters import delimiter_of
 from sentilora.tables.encoding import UTF8_MARK, refuse_utf16
 from sentilora.tables.excel import EmptyWorkbookError, read_xlsx
 from sentilora.tables.inputs import TableName
@@ -111,8 +112,8 @@ class _Lines:
 class _CsvRecords:
     """The records of a delimited file: the cells of a sound one (none: a blank line), why a broken one is that."""
 
-    def __init__(self, stream: BinaryIO, delimiter: str) -> None:
-        self._lines = _Lines(stream)
+    def __init__(self, lines: _Lines, delimiter: str) -> None:
+        self._lines = lines
         self._delimiter = delimiter
 
     def __iter__(self) -> Iterator[Union[list[str], str]]:
@@ -140,7 +141,11 @@ class _CsvRecords:
 
 
 def _read_delimited(name: TableName, stream: BinaryIO, rows: int) -> Iterator[Chunk]:
-    records = iter(_CsvRecords(stream, "\t" if name.ending == ".tsv" else ","))
+    lines = _Lines(stream)
+    first = next((line for line in lines if line.strip()), "")
+    lines.put_back([first] if first else [])
+    delimiter = "\t" if name.ending == ".tsv" else delimiter_of(first, name.name)
+    records = iter(_CsvRecords(lines, delimiter))
     header = next(filter(None, records), None)
     if header is None:
         return
