@@ -133,6 +133,7 @@ def test_a_damaged_checkpoint_is_not_gone_on_from(tmp_path: Path, tiny_base: Pat
     result = finish(command(tiny_base, reviews_csv), tmp_path)
     assert result.returncode == 2
     assert "training.safetensors is damaged" in result.stderr
+    assert "to go on from the one before it, or pass --overwrite to begin anew" in result.stderr
 
 
 def test_two_trainings_do_not_write_into_one_folder(tmp_path: Path, tiny_base: Path, reviews_csv: Path) -> None:

@@ -90,6 +90,7 @@ def test_every_kind_of_frame_gives_the_same_texts() -> None:
         assert data.texts == [text for text, stars in ROWS if stars != 3]
         assert data.labels.tolist() == [1, 0, 1, 0]
         assert data.source == "a table from Python"
+        assert "from a table from Python, columns 'Review Text' and 'Star-Rating'; 1 rows dropped" in data.describe()
 
 
 def test_columns_that_nobody_needs_may_hold_anything(tmp_path: Path) -> None:

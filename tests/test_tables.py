@@ -29,7 +29,8 @@ def test_a_csv_as_people_keep_it(tmp_path: Path) -> None:
     assert data.labels.tolist() == [1, 0]
     assert data.dropped == {"no text in column 'Review'": 1}
     assert data.describe() == (
-        f"2 texts (1 negative, 1 positive) from {path}; 1 rows dropped: no text in column 'Review'"
+        f"2 texts (1 negative, 1 positive) from {path}, columns 'Review' and 'Sentiment'; "
+        "1 rows dropped: no text in column 'Review'"
     )
 
 

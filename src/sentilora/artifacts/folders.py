@@ -46,6 +46,7 @@ BUNDLE_ADAPTER_WEIGHTS = "adapter.safetensors"
 MODEL_FILES = ("*.json", "*.safetensors", "*.onnx", "*.onnx_data", "vocab.txt")
 
 _LOCK = ".lock"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _UNSEALED = (MANIFEST, README)
 # One of these lies in every folder that we write, and that we may therefore replace.
 _MARKS = (MANIFEST, METRICS_FILE, CONVERSION_RECORD, PRETRAINING_RECORD)
@@ -211,7 +212,8 @@ def write_file(path: Path, content: bytes) -> None:
         flush(path.parent)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise OutputError(f"cannot write {path}: {error.strerror}") from None
+        advice = "; make room and give the command again" if error.errno in _FULL else ""
+        raise OutputError(f"cannot write {path}: {error.strerror}{advice}") from None
 
 
 def refuse_existing(path: Path, overwrite: bool) -> None:
@@ -317,7 +319,7 @@ def full_disk_in_one_line(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if error.errno not in _FULL:
             raise
         raise OutputError(f"cannot write {path}: {error.strerror}; make room and give the command again") from None
 

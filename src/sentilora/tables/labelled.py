@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Optional
 
 import numpy as np
@@ -63,6 +63,7 @@ class LabelledTexts:
         dropped: Rows of the source left out on the way to these, by reason; none where these are one side of a split,
             which says it for both.
         rows: int64 [n], where each text stands in the source, counted from 0 over all its rows.
+        columns: Names of the columns with the texts and with the labels; None where the source has none.
     """
 
     texts: list[str]
@@ -71,6 +72,7 @@ class LabelledTexts:
     source: str
     dropped: dict[str, int]
     rows: npt.NDArray[np.int64]
+    columns: Optional[tuple[str, str]] = None
 
     def __len__(self) -> int:
         """How many rows there are."""
@@ -85,6 +87,7 @@ class LabelledTexts:
             source=self.source,
             dropped={},
             rows=self.rows[rows],
+            columns=self.columns,
         )
 
     def only(self, rows: Sequence[int], reason: str) -> LabelledTexts:
@@ -97,12 +100,15 @@ class LabelledTexts:
             return self
         kept = self.take(np.asarray(rows, dtype=np.int64))
         dropped = {**self.dropped, reason: len(self) - len(rows)}
-        return labelled(kept.texts, kept.labels.tolist(), self.source, kept.groups, dropped, kept.rows)
+        found = labelled(kept.texts, kept.labels.tolist(), self.source, kept.groups, dropped, kept.rows)
+        return replace(found, columns=self.columns)
 
     def describe(self) -> str:
         """One line: how many of each label, from where, and what was left out."""
         positive = int(self.labels.sum())
         line = f"{len(self):,} texts ({len(self) - positive:,} negative, {positive:,} positive) from {self.source}"
+        if self.columns not in (None, ("text", "label")):
+            line += ", columns '{}' and '{}'".format(*self.columns)
         return line + self.describe_dropped()
 
     def describe_dropped(self) -> str:
@@ -143,7 +149,7 @@ def labelled_from_table(table: pa.Table, columns: Columns, source: str) -> Label
             raise DataError(_what_is_no_label(*unmapped[0], label_name, source, columns.label_map))
         dropped[f"labels that the map leaves out ({_some([value for _, value in unmapped])})"] = len(unmapped)
     groups = table.column(columns.group).to_pylist() if columns.group is not None else None
-    return labelled(
+    found = labelled(
         [texts[row] or "" for row in rows],
         [ids[row] or 0 for row in rows],
         source,
@@ -151,6 +157,7 @@ def labelled_from_table(table: pa.Table, columns: Columns, source: str) -> Label
         dropped={reason: count for reason, count in dropped.items() if count},
         rows=np.array(rows, dtype=np.int64),
     )
+    return replace(found, columns=(text_name, label_name))
 
 
 def labelled(

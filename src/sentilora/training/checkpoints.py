@@ -119,7 +119,12 @@ class Checkpoints:
         if not written:
             return None
         path = written[-1]
-        manifest = read_manifest(path)
+        try:
+            manifest = read_manifest(path)
+        except ModelError as error:
+            raise ModelError(
+                f"{error}; or remove {path} to go on from the one before it, or pass --overwrite to begin anew"
+            ) from None
         progress = load_progress(path)
         reason = None
         if progress.data != self.data:
