@@ -84,7 +84,7 @@ def precision_recall_plot(answers: Answers) -> str:
         axes.plot(metrics.recall, metrics.precision, "o", color=_ORANGE, label="called positive above 50%")
         axes.set_xlabel("share of the positive texts found")
         axes.set_ylabel("share of the found that are positive")
-        axes.set_ylim(top=1.02)
+        axes.set_ylim(bottom=min(axes.get_ylim()[0], 0.9), top=1.01)  # or all but nothing would look like much
         axes.legend(loc="lower left")
         _percent(axes, "xy")
         return _svg(figure)
