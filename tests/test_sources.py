@@ -130,6 +130,10 @@ def test_nan_is_nothing() -> None:
     data = read_labelled(frame)
     assert (data.texts, data.labels.tolist()) == (["good", "bad"], [1, 0])
     assert data.dropped == {"no text in column 'text'": 1, "no label in column 'label'": 1}
+    written = pd.DataFrame({"text": ["good", "bad", "hm"], "label": ["pos", "neg", "NaN"]})
+    assert read_labelled(written).dropped == {"no label in column 'label'": 1}
+    mapped = Columns(label_map={"pos": "positive", "neg": "negative", "nan": "negative"})
+    assert read_labelled(written, mapped).labels.tolist() == [1, 0, 0]
 
 
 @pytest.mark.parametrize(

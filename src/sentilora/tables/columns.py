@@ -149,6 +149,6 @@ def is_missing(value: object) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value)) or not str(value).strip()
 
 
-def is_no_label(value: object) -> bool:
-    """Whether a label's cell holds nothing, or what programs write for nothing."""
-    return is_missing(value) or str(value).strip().casefold() in _NOTHING
+def says_nothing(value: object) -> bool:
+    """Whether a cell holds what programs write for nothing."""
+    return str(value).strip().casefold() in _NOTHING

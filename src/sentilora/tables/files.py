@@ -99,6 +99,8 @@ def _read_json_lines(stream: pa.NativeFile, start: str, path: Path) -> pa.Table:
     for line in stream.read().removeprefix(UTF8_MARK).splitlines():
         if line.strip():
             rows.append(_json_row(line, len(rows) + 1))
+    if not rows:
+        raise ValueError("it is empty")
     names = dict.fromkeys(name for row in rows for name in row)
     return pa.table({name: column_of([row.get(name) for row in rows]) for name in names})
 

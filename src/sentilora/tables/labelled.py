@@ -17,8 +17,8 @@ from sentilora.tables.columns import (
     TEXT_NAMES,
     find_column,
     is_missing,
-    is_no_label,
     label_values,
+    says_nothing,
     text_values,
 )
 
@@ -31,7 +31,8 @@ class Columns:
         text: Name of the column; None looks for a usual name.
         label: The same.
         group: Name of the column; None means there is none.
-        label_map: What the values of the label column mean; None takes them as people usually write them.
+        label_map: What the values of the label column mean, also as a plain mapping such as `{"1-2": "negative", "4-5":
+            "positive"}`; None takes them as people usually write them.
     """
 
     text: Optional[str] = None
@@ -136,7 +137,7 @@ def labelled_from_table(table: pa.Table, columns: Columns, source: str) -> Label
     texts = text_values(table, text_name, source)
     values = label_values(table, label_name, source)
     with_text = [row for row, text in enumerate(texts) if text is not None and text.strip()]
-    with_label = [row for row in with_text if not is_no_label(values[row])]
+    with_label = [row for row in with_text if not _is_no_label(values[row], columns.label_map)]
     ids = {row: _label_id(values[row], columns.label_map) for row in with_label}
     dropped = {
         f"no text in column '{text_name}'": len(texts) - len(with_text),
@@ -181,6 +182,10 @@ def labelled(
         only = "positive" if ids[0] else "negative"
         raise DataError(f"{source} holds only {only} texts: both labels are needed{why}")
     return LabelledTexts(texts, ids, groups, source, dropped or {}, np.arange(len(texts)) if rows is None else rows)
+
+
+def _is_no_label(value: object, label_map: Optional[LabelMap]) -> bool:
+    return is_missing(value) or (says_nothing(value) and _label_id(value, label_map) is None)
 
 
 def _label_id(value: object, label_map: Optional[LabelMap]) -> Optional[int]:
