@@ -21,6 +21,7 @@ from transformers import DistilBertConfig, DistilBertModel, get_scheduler
 
 import sentilora
 from sentilora.analysis import ClassificationMetrics, evaluate
+from sentilora.analysis.calibration import COOLEST, HOTTEST
 from sentilora.config import LoraSettings, load_config
 from sentilora.errors import ConfigError, DataError, OutputError, UserError
 from sentilora.tables import Columns, read_labelled, split_labelled
@@ -149,7 +150,9 @@ def test_a_length_the_base_has_no_positions_for_is_refused(tmp_path: Path, run: 
 def test_validation_texts_that_leak_are_said(tmp_path: Path, run: sentilora.Run) -> None:
     data = run.config.data
     leaky = sentilora.train(base=run.config.base, data=data, validation=data, epochs=1, output=tmp_path / "run")
-    assert leaky.record.notes[-1] == "120 of the validation texts are training texts too: the validation flatters"
+    assert "120 of the validation texts are training texts too: the validation flatters" in leaky.record.notes
+    stopped = leaky.classifier.temperature in (COOLEST, HOTTEST)
+    assert any("the temperature stopped at" in note for note in leaky.record.notes) == stopped
 
 
 def test_a_target_module_that_is_not_there_is_named(tmp_path: Path, run: sentilora.Run) -> None:
