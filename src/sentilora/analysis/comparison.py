@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sentilora.analysis.intervals import NOTHING, bootstrap, wilson
+from sentilora.analysis.intervals import all_agree, bootstrap, wilson
 from sentilora.analysis.metrics import Answers
 from sentilora.analysis.scores import scores_of
 from sentilora.artifacts import Interval
@@ -59,7 +59,7 @@ class Comparison:
         n = len(measured)
         test = McNemar.of(measured, other)
         difference = bootstrap(lambda weights: {"difference": weights @ gained / n}, n)["difference"]
-        if difference.high - difference.low < NOTHING:
+        if all_agree(difference):
             difference = _difference(wilson(test.only_first, n), wilson(test.only_second, n))
         return cls(name, scores_of(other), difference, test)
 

@@ -13,7 +13,7 @@ from sentilora.artifacts import Interval
 from sentilora.progress import Progress
 
 RESAMPLES = 1000
-NOTHING = 1e-9  # the width of an interval whose resamples all agree
+_NOTHING = 1e-9  # the width of an interval whose resamples all agree
 _WEIGHTS_AT_ONCE = 200_000  # 1.6 MB, which stays near the core
 _Z = 1.959964  # of 95%
 _ANGLES = 100_001
@@ -44,6 +44,11 @@ def bootstrap(
             progress.advance(count)
     measured = {name: float(values[0]) for name, values in statistics(np.ones((1, n))).items()}
     return {name: _interval(measured[name], np.concatenate(parts)) for name, parts in drawn.items()}
+
+
+def all_agree(drawn: Interval) -> bool:
+    """Whether every resample gave the same, which says nothing of the texts that were not drawn."""
+    return drawn.high - drawn.low < _NOTHING
 
 
 def wilson(right: float, n: int) -> Interval:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from sentilora.analysis.intervals import NOTHING, bootstrap, wilson
+from sentilora.analysis.intervals import all_agree, bootstrap, wilson
 from sentilora.analysis.metrics import Answers, ClassificationMetrics, Measurement
 from sentilora.artifacts import Interval
 
@@ -30,7 +30,7 @@ def scores_of(answers: Answers) -> dict[str, Interval]:
     }
     return {
         **drawn,
-        **{name: edge for name, edge in at_the_edge.items() if drawn[name].high - drawn[name].low < NOTHING},
+        **{name: edge for name, edge in at_the_edge.items() if all_agree(drawn[name])},
         "accuracy": wilson(table.true_negative + table.true_positive, table.n),
         "precision": wilson(table.true_positive, table.true_positive + table.false_positive),
         "recall": recall,

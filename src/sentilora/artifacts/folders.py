@@ -212,8 +212,7 @@ def write_file(path: Path, content: bytes) -> None:
         flush(path.parent)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        advice = "; make room and give the command again" if error.errno in _FULL else ""
-        raise OutputError(f"cannot write {path}: {error.strerror}{advice}") from None
+        raise _cannot_write(path, error) from None
 
 
 def refuse_existing(path: Path, overwrite: bool) -> None:
@@ -321,7 +320,12 @@ def full_disk_in_one_line(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _FULL:
             raise
-        raise OutputError(f"cannot write {path}: {error.strerror}; make room and give the command again") from None
+        raise _cannot_write(path, error) from None
+
+
+def _cannot_write(path: Path, error: OSError) -> OutputError:
+    advice = "; make room and give the command again" if error.errno in _FULL else ""
+    return OutputError(f"cannot write {path}: {error.strerror}{advice}")
 
 
 def _put_in_place(complete: Path, path: Path, overwrite: bool) -> None:

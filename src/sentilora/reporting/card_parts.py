@@ -139,7 +139,7 @@ def abstaining(points: Sequence[AbstentionPoint]) -> str:
         reaching = [point for point in points if point.precision >= precision]
         if reaching:
             least = min(reaching, key=lambda point: point.confidence)
-            rows.append(f"| {precision:.0%} | {least.confidence:.3f} | {least.coverage:.1%} | {_in_brackets(least)} |")
+            rows.append(f"| {precision:.0%} | {least.confidence:.3f} | {least.coverage:.1%} | {_right_of(least)} |")
     return "\n".join(
         [
             "Answering only where it is sure enough (`--precision`):",
@@ -151,7 +151,7 @@ def abstaining(points: Sequence[AbstentionPoint]) -> str:
     )
 
 
-def _in_brackets(point: AbstentionPoint) -> str:
+def _right_of(point: AbstentionPoint) -> str:
     """The precision, and how far it can be trusted."""
     if point.texts is None or point.at_least is None:
         return f"{point.precision:.1%}"

@@ -106,9 +106,10 @@ def _files_of(folder: ModelFolder, notes: Notes) -> dict[str, Path]:
     pickles = pickles_in(found)
     if pickles:
         raise ModelError(f"{pickles[0]} may be a pickle, which can run code when loaded: remove it")
-    if not (folder.path / README).is_file():
+    has_card = (folder.path / README).is_file()
+    if not has_card:
         notes.say(f"{folder.path} has no {README}: it is published without a model card")
-    names = [*_sealed(folder.manifest), *([README] if (folder.path / README).is_file() else [])]
+    names = [*_sealed(folder.manifest), *([README] if has_card else [])]
     for place in sorted((folder.path / BUNDLE_ADAPTER_FOLDER).glob("*/")):
         adapter = read_manifest(place)
         if adapter is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Optional
 
 import numpy as np
@@ -101,8 +101,7 @@ class LabelledTexts:
             return self
         kept = self.take(np.asarray(rows, dtype=np.int64))
         dropped = {**self.dropped, reason: len(self) - len(rows)}
-        found = labelled(kept.texts, kept.labels.tolist(), self.source, kept.groups, dropped, kept.rows)
-        return replace(found, columns=self.columns)
+        return labelled(kept.texts, kept.labels.tolist(), self.source, kept.groups, dropped, kept.rows, self.columns)
 
     def describe(self) -> str:
         """One line: how many of each label, from where, and what was left out."""
@@ -150,15 +149,15 @@ def labelled_from_table(table: pa.Table, columns: Columns, source: str) -> Label
             raise DataError(_what_is_no_label(*unmapped[0], label_name, source, columns.label_map))
         dropped[f"labels that the map leaves out ({_some([value for _, value in unmapped])})"] = len(unmapped)
     groups = table.column(columns.group).to_pylist() if columns.group is not None else None
-    found = labelled(
+    return labelled(
         [texts[row] or "" for row in rows],
         [ids[row] or 0 for row in rows],
         source,
         groups=None if groups is None else [_group_key(groups[row], row) for row in rows],
         dropped={reason: count for reason, count in dropped.items() if count},
         rows=np.array(rows, dtype=np.int64),
+        columns=(text_name, label_name),
     )
-    return replace(found, columns=(text_name, label_name))
 
 
 def labelled(
@@ -168,6 +167,7 @@ def labelled(
     groups: Optional[list[str]] = None,
     dropped: Optional[dict[str, int]] = None,
     rows: Optional[npt.NDArray[np.int64]] = None,
+    columns: Optional[tuple[str, str]] = None,
 ) -> LabelledTexts:
     """Labelled texts that can be trained and measured on.
 
@@ -181,7 +181,8 @@ def labelled(
     if ids.min() == ids.max():
         only = "positive" if ids[0] else "negative"
         raise DataError(f"{source} holds only {only} texts: both labels are needed{why}")
-    return LabelledTexts(texts, ids, groups, source, dropped or {}, np.arange(len(texts)) if rows is None else rows)
+    rows = np.arange(len(texts)) if rows is None else rows
+    return LabelledTexts(texts, ids, groups, source, dropped or {}, rows, columns)
 
 
 def _is_no_label(value: object, label_map: Optional[LabelMap]) -> bool:
