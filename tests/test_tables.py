@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import gzip
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sentilora.errors import DataError
@@ -55,7 +56,7 @@ def test_the_official_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "cannot be read: Empty CSV file"),
+        ("", "cannot be read: it is empty"),
         ("text,label\n", "holds no row with a text and a label"),
         ("words,label\na,0\n", "no column for the texts (it has words, label): name it with --text-column"),
         ("text,moons\na,0\n", "no column for the labels (it has text, moons): name it with --label-column"),
@@ -63,14 +64,21 @@ def test_the_official_folder(tmp_path: Path) -> None:
         ("text,stars\ngood,5\nbad,1\n", "row 1, column 'stars': '5' is not a label; use 0/1"),
         ("text,stars\ngood,5\nbad,1\n", 'say what is what, such as --label-map "1-2=negative,4-5=positive"'),
         ("text,label\ngood,1\nbad,\n", "holds only positive texts"),
-        (f"text,label\ngood,1\n{'bad ' * 2_600_000},0\n", "row 2: column 'text' holds a text of 10,4"),
+        (f"text,label\ngood,1\n{'bad ' * 2_600_000},0\n", "row 2 has a cell of more than 2,097,152 characters: cut it"),
         (f"text,label\ngood,{'x' * 100}\n", f"'{'x' * 40}' is not a label"),
         ("text,label\ngood,1\nfine,1\n", "holds only positive texts: both labels are needed"),
-        ("text,label\n1,1\n2,0\n", "column 'text' of"),
-        ("text,label\ngood,1\na,b,c\n", "row 2 has 3 cells, and the header 2: put texts with ',' in quotes"),
-        ('text,label\ngood,1\n"a,0\nb,1\n', "row 2 has 1 cells, and the header 2: close the quotes that it opens"),
+        ("text,label\ngood,1\na,b,c\n", "row 2 has 3 cells, where the header has 2: put texts with ',' in quotes"),
+        ('text,label\ngood,1\n"a,0\nb,1\n', "row 2 is malformed (unexpected end of data): close the quotes"),
         ("text,label\ngood,1\n ,0\n", "only positive texts: both labels are needed; 1 rows dropped: no text in"),
         ("text,label\n ,1\n ,0\n", "no row with a text and a label; 2 rows dropped: no text in column 'text'"),
+        ('text,label\n"Great,1\n"Bad,0\nfine,1\n', "row 1 is malformed (',' expected after '\"'): close the quotes"),
+        (
+            "A long first review,1\nA second,0\n",
+            "it has A long first review, 1): name it with --text-column; the first",
+        ),
+        (f"{','.join(f'q{n}' for n in range(400))}\n", "q10, q11 and 388 more)"),
+        ('text,label\ngood,"a\nb"\n', "'a b' is not a label"),
+        ("text,label\rgood,1\rbad,0\r", "its lines end as on old Macs (CR): save it with"),
         ("text,text,label\na,b,1\nc,d,0\n", "more than one column called text: rename one"),
     ],
 )
@@ -85,13 +93,13 @@ def test_bad_input_is_one_clear_line(tmp_path: Path, content: str, message: str)
 
 def test_bytes_that_are_not_utf8_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(b"text,label\nbad,0\ncaf\xe9,1\n")
-    with pytest.raises(DataError, match="row 2: column 'text' is not UTF-8 text: save it as UTF-8"):
+    with pytest.raises(DataError, match="row 2 is not UTF-8: save it as UTF-8"):
         read_labelled(str(tmp_path / "a.csv"))
     (tmp_path / "a.jsonl").write_bytes(b'{"text": "bad", "label": 0}\n{"text": "caf\xe9", "label": 1}\n')
     with pytest.raises(DataError, match="row 2 is not UTF-8: save it as UTF-8"):
         read_labelled(str(tmp_path / "a.jsonl"))
     (tmp_path / "label.csv").write_bytes("text,label\nbad,neg\ngood,pos\nfine,p\xf6s\n".encode("latin-1"))
-    with pytest.raises(DataError, match="row 3: column 'label' is not UTF-8"):
+    with pytest.raises(DataError, match="row 3 is not UTF-8: save it as UTF-8"):
         read_labelled(str(tmp_path / "label.csv"))
     (tmp_path / "header.csv").write_bytes("text,label,r\xe9gion\nbad,0,a\ngood,1,b\n".encode("latin-1"))
     with pytest.raises(DataError, match=r"header\.csv: the header is not UTF-8: save it as UTF-8"):
@@ -102,6 +110,61 @@ def test_bytes_that_are_not_utf8_are_refused(tmp_path: Path) -> None:
     (tmp_path / "lines.txt").write_bytes(b"good\ncaf\xe9\n")
     with pytest.raises(DataError, match=r"lines\.txt is not UTF-8 \(byte 8\)"):
         read_texts(tmp_path / "lines.txt")
+
+
+@settings(deadline=None)
+@given(st.integers(1, 300), st.booleans())
+def test_a_quote_that_is_never_closed_takes_no_row_with_it(broken: int, label_first: bool) -> None:
+    texts = [f"film {n}" for n in range(1, 301)]
+    texts[broken - 1] = f'"{texts[broken - 1]}'
+    rows = [(n % 2, text) if label_first else (text, n % 2) for n, text in enumerate(texts)]
+    header = "label,text" if label_first else "text,label"
+    with tempfile.TemporaryDirectory() as folder:
+        path = write(Path(folder) / "a.csv", "\n".join([header, *(f"{first},{second}" for first, second in rows)]))
+        with pytest.raises(DataError, match=rf"row {broken} is malformed .*: close the quotes"):
+            read_labelled(path)
+
+
+def test_cells_are_texts_as_written(tmp_path: Path) -> None:
+    data = read_labelled(write(tmp_path / "a.csv", "text,label,shop\n007,1,01\n2024-01-01,0,02\ntrue,1,\n"))
+    assert data.texts == ["007", "2024-01-01", "true"]
+    grouped = read_labelled(str(tmp_path / "a.csv"), Columns(group="shop"))
+    assert (grouped.groups or [])[:2] == ["01", "02"]
+    assert read_labelled(write(tmp_path / "one.csv", "text,label\n\ngood,1\n\nbad,0\n\n")).rows.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl"])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"PK\x03\x04\x14\x00\x06", "it is an Excel workbook or another archive: give it the ending .xlsx"),
+        (gzip.compress(b"text,label\ngood,1\n"), "it is compressed with gzip: let its name end in .gz"),
+        (b"PAR1\x15\x04", "it is Parquet: give it the ending .parquet"),
+    ],
+)
+def test_a_file_of_another_kind_than_its_name_says(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        read_labelled(str(tmp_path / name))
+    assert message in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+def test_an_ending_in_capitals(tmp_path: Path) -> None:
+    (tmp_path / "a.CSV.GZ").write_bytes(gzip.compress(b"text,label\ngood,1\nbad,0\n"))
+    assert read_labelled(str(tmp_path / "a.CSV.GZ")).texts == ["good", "bad"]
+
+
+@pytest.mark.parametrize("source", ["data/reviews.json", "./missing", "~/missing", "word " * 100])
+def test_what_is_no_name_of_a_data_set_is_not_looked_for_on_the_hub(source: str) -> None:
+    with pytest.raises(DataError, match="no data called"):
+        read_labelled(source)
+
+
+def test_a_path_in_the_users_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write(tmp_path / "a.csv", "text,label\ngood,1\nbad,0\n")
+    assert read_labelled("~/a.csv").texts == ["good", "bad"]
 
 
 @pytest.mark.parametrize("source", ["nothing.csv", "nothing", "nothing.parquet"])
@@ -149,6 +212,16 @@ def test_a_split_is_stratified_and_of_the_size_asked_for() -> None:
     assert split.validation.labels.mean() == pytest.approx(labels.mean(), abs=0.002)
     other = split_labelled(labelled([str(row) for row in range(5000)], labels, "a test"), 0.2, seed=2)
     assert other.validation.texts != split.validation.texts
+
+
+def test_texts_that_differ_in_blanks_stay_on_one_side() -> None:
+    texts = [f"text {n}" for n in range(40)]
+    texts += [f" text  {n}\r\n" for n in range(40)]
+    split = split_labelled(labelled(texts, [n % 2 for n in range(80)], "a test"), 0.25, seed=0)
+    assert not {" ".join(text.split()) for text in split.train.texts} & {
+        " ".join(text.split()) for text in split.validation.texts
+    }
+    assert "40 repeated texts on the side of their first" in split.how
 
 
 def test_what_was_dropped_is_said_once(tmp_path: Path) -> None:

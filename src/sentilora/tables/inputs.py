@@ -19,12 +19,13 @@ import pyarrow as pa
 
 from sentilora.artifacts import sha256_of
 from sentilora.errors import DataError
-from sentilora.tables.files import ENDINGS
 
 STANDARD = "-"
 # Of a file's content, beside fsspec's own key, which for the web is the address alone.
 _TOLD_BY_STORES = ("size", "ETag", "Content-MD5", "Digest")
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
+_ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".xlsx")
+ENDINGS = f"{', '.join(_ENDINGS[:-1])} or {_ENDINGS[-1]} (or one of them with {' or '.join(COMPRESSIONS)})"
 
 
 @dataclass(frozen=True)
@@ -134,9 +135,6 @@ class TableName:
         else:
             with Path(self.name).open("rb") as file:
                 yield file
-
-
-_ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".xlsx")
 
 
 def is_url(name: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
 import tempfile
@@ -17,13 +16,10 @@ import pyarrow.parquet
 
 from sentilora.errors import DataError
 from sentilora.tables.cells import JSON_FIELD
-from sentilora.tables.delimiters import delimiter_of
-from sentilora.tables.encoding import UTF8_MARK, refuse_utf16
+from sentilora.tables.delimited import Lines, read_delimited
+from sentilora.tables.encoding import NOT_UTF8, is_utf8_text
 from sentilora.tables.excel import EmptyWorkbookError, read_xlsx
 from sentilora.tables.inputs import TableName
-
-_MAX_LINE = 16 << 20  # bytes: a longer line is not text
-_MAX_CELL = 2 << 20  # characters: more between two quotes is a quote that was never closed
 
 _Record = TypeVar("_Record")
 
@@ -77,86 +73,12 @@ def read_chunks(name: TableName, rows: int) -> Iterator[Chunk]:
             raise DataError(f"{name.name} cannot be read: {' '.join(str(error).split())[:300]}") from None
 
 
-class _Lines:
-    """The lines of a UTF-8 stream, with their ends; some may be put back.
-
-    Bytes that are not UTF-8 become surrogates, and a line that is too long is cut, which breaks it as a record.
-    """
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self._waiting: list[str] = []
-        self._at_start = True
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        if self._waiting:
-            return self._waiting.pop()
-        line = rest = self._stream.readline(_MAX_LINE)
-        if not line:
-            raise StopIteration
-        while len(rest) == _MAX_LINE and not rest.endswith(b"\n"):
-            rest = self._stream.readline(_MAX_LINE)
-        if self._at_start:
-            self._at_start = False
-            refuse_utf16(line)
-            line = line[len(UTF8_MARK) :] if line.startswith(UTF8_MARK) else line
-        return line.decode("utf-8", errors="surrogateescape")
-
-    def put_back(self, lines: Sequence[str]) -> None:
-        self._waiting.extend(reversed(lines))
-
-
-class _CsvRecords:
-    """The records of a delimited file: the cells of a sound one (none: a blank line), why a broken one is that."""
-
-    def __init__(self, lines: _Lines, delimiter: str) -> None:
-        self._lines = lines
-        self._delimiter = delimiter
-
-    def __iter__(self) -> Iterator[Union[list[str], str]]:
-        """Strictly read: where quotes do not match, only the first line of the record is given up, not what follows."""
-        csv.field_size_limit(max(_MAX_CELL, csv.field_size_limit()))
-        taken: list[str] = []
-        records = csv.reader(self._taking(taken), delimiter=self._delimiter, strict=True)
-        while True:
-            taken.clear()
-            try:
-                record = next(records)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                self._lines.put_back(taken[1:])
-                records = csv.reader(self._taking(taken), delimiter=self._delimiter, strict=True)
-                yield f"is malformed ({error})"
-                continue
-            yield record if all(map(_is_utf8, record)) else "is not UTF-8"
-
-    def _taking(self, taken: list[str]) -> Iterator[str]:
-        for line in self._lines:
-            taken.append(line)
-            yield line
-
-
 def _read_delimited(name: TableName, stream: BinaryIO, rows: int) -> Iterator[Chunk]:
-    lines = _Lines(stream)
-    first = next((line for line in lines if line.strip()), "")
-    lines.put_back([first] if first else [])
-    delimiter = "\t" if name.ending == ".tsv" else delimiter_of(first, name.name)
-    records = iter(_CsvRecords(lines, delimiter))
-    header = next(filter(None, records), None)
-    if header is None:
+    found = read_delimited(name, stream)
+    if found is None:
         return
-    if isinstance(header, str):
-        raise DataError(f"{name.name}: the header {header}")
+    header = found.header
     _refuse_twins(name, header)
-
-    def parse(record: Union[list[str], str]) -> Union[list[str], str]:
-        if isinstance(record, list) and len(record) != len(header):
-            return f"has {len(record)} cells, where the header has {len(header)}"
-        return record
 
     def build(sound: list[list[str]]) -> pa.Table:
         columns = zip(*sound) if sound else ([] for _ in header)
@@ -164,16 +86,16 @@ def _read_delimited(name: TableName, stream: BinaryIO, rows: int) -> Iterator[Ch
 
     # Of a single column a blank line is the empty cell that it looks like: were it passed over, a row would be lost.
     blank = [""] if len(header) == 1 else None
-    filled = (record or blank for record in records)
-    yield from _grouped((parse(record) for record in filled if record is not None), build, rows)
+    filled = (record or blank for record in found.records)
+    yield from _grouped((record for record in filled if record is not None), build, rows)
 
 
 def _read_json_lines(name: TableName, stream: BinaryIO, rows: int) -> Iterator[Chunk]:
     decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
     def parse(line: str) -> Union[dict[str, msgspec.Raw], str]:
-        if not _is_utf8(line):
-            return "is not UTF-8"
+        if not is_utf8_text(line):
+            return NOT_UTF8
         try:
             row = decoder.decode(line)
             twice = _named_twice(line, row)
@@ -191,7 +113,7 @@ def _read_json_lines(name: TableName, stream: BinaryIO, rows: int) -> Iterator[C
         arrays = [pa.array(column, pa.large_string()) for column in cells]
         return pa.Table.from_arrays(arrays, schema=pa.schema([JSON_FIELD.with_name(column) for column in columns]))
 
-    yield from _grouped((parse(line) for line in _Lines(stream) if line.strip()), build, rows)
+    yield from _grouped((parse(line) for line in Lines(stream) if line.strip()), build, rows)
 
 
 def _named_twice(line: str, row: Mapping[str, object]) -> Optional[str]:
@@ -247,10 +169,6 @@ def _refuse_twins(name: TableName, columns: Sequence[str]) -> None:
     twice = sorted({column for column in columns if columns.count(column) > 1})
     if twice:
         raise DataError(f"{name.name} has more than one column called {', '.join(twice)}: rename one")
-
-
-def _is_utf8(text: str) -> bool:
-    return text.isascii() or not any("\udc80" <= character <= "\udcff" for character in text)
 
 
 _Reader = Callable[[TableName, BinaryIO, int], Iterator[Chunk]]

@@ -10,7 +10,8 @@ import pyarrow.parquet
 
 from sentilora.errors import DataError
 from sentilora.tables.columns import TEXT_NAMES, find_column, text_values
-from sentilora.tables.files import ENDINGS, is_table, read_table
+from sentilora.tables.files import is_table, read_table
+from sentilora.tables.inputs import ENDINGS
 from sentilora.tables.labelled import LabelledTexts, NoGroup
 
 _OTHER_TABLES = (".gz", ".json", ".ods", ".xls", ".zst")
