@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 import datasets
+import numpy as np
 import openpyxl
 import pandas as pd
 import polars as pl
@@ -24,7 +25,7 @@ from hypothesis import strategies as st
 from hub_server import hub_stand_in
 from sentilora.errors import ConfigError, DataError
 from sentilora.labels import LabelMap
-from sentilora.tables import Columns, read_labelled, read_texts
+from sentilora.tables import Columns, read_labelled, read_texts, read_unlabelled
 from sentilora.tables.inputs import find_inputs
 from sentilora.tables.streaming import read_chunks
 
@@ -125,6 +126,25 @@ def test_a_csv_may_be_delimited_as_spreadsheets_do_it(
     assert chunk.table.column("text").to_pylist() == [text for text, _ in rows[1:]]
 
 
+def test_cells_of_many_kinds_and_of_none() -> None:
+    mixed = pd.DataFrame({"text": ["good", "bad", pd.NA], "label": ["pos", 0, 1], "x": ["q", 3, pd.NA]})
+    assert read_labelled(mixed).texts == ["good", "bad"]
+    of_arrays = pd.DataFrame({"text": ["good", "bad"], "label": [1, 0], "x": [np.eye(2), np.eye(2)]})
+    assert read_labelled(of_arrays).texts == ["good", "bad"]
+    categories = pl.DataFrame({"text": pl.Series(["good", "bad"], dtype=pl.Categorical), "label": [1, 0]})
+    assert read_labelled(categories).texts == ["good", "bad"]
+
+
+def test_texts_without_labels_from_everywhere(tmp_path: Path) -> None:
+    columns = {"my words": [f"text {n}" for n in range(3)], "x": [1, 2, 3]}
+    for source in (pd.DataFrame(columns), pa.table(columns), datasets.Dataset.from_dict(columns)):
+        found = read_unlabelled(source, Columns(text="my words"))
+        assert (found.texts, found.source) == (columns["my words"], "a table from Python")
+    assert len(read_unlabelled("bundled:test").texts) == 400
+    with pytest.raises(DataError, match="no column for the texts"):
+        read_unlabelled(pd.DataFrame({"words": ["a"]}))
+
+
 def test_nan_is_nothing() -> None:
     frame = pd.DataFrame({"text": ["good", float("nan"), "bad", "hm"], "label": [1.0, 0.0, 0.0, float("nan")]})
     data = read_labelled(frame)
@@ -144,6 +164,7 @@ def test_nan_is_nothing() -> None:
         (pa.table([["a"], ["b"], [0]], names=["text", "text", "label"]), "more than one column called text"),
         ([("a", 0)], "data of type list: give a name, a path, or a pandas, polars or Arrow table"),
         (pd.DataFrame({"text": ["a"], "rank": [1]}), "no column for the labels"),
+        (pd.Series(["a", "b"]), "data of type Series: give a name, a path, or a pandas, polars or Arrow table"),
     ],
 )
 def test_frames_that_do_not_serve(frame: Any, message: str) -> None:

@@ -149,7 +149,9 @@ def test_a_length_the_base_has_no_positions_for_is_refused(tmp_path: Path, run: 
 
 def test_validation_texts_that_leak_are_said(tmp_path: Path, run: sentilora.Run) -> None:
     data = run.config.data
-    leaky = sentilora.train(base=run.config.base, data=data, validation=data, epochs=1, output=tmp_path / "run")
+    named = {"data": data, "validation": data, "group_column": "label"}
+    leaky = sentilora.train(base=run.config.base, **named, epochs=1, output=tmp_path / "run")
+    assert "--group-column is not used: the validation texts are named, not split off" in leaky.record.notes
     assert "120 of the validation texts are training texts too: the validation flatters" in leaky.record.notes
     stopped = leaky.classifier.temperature in (COOLEST, HOTTEST)
     assert any("the temperature stopped at" in note for note in leaky.record.notes) == stopped

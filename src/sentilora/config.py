@@ -19,6 +19,7 @@ import yaml
 from msgspec import Meta
 
 from sentilora.errors import ConfigError
+from sentilora.labels import parse_mapping
 
 Truncation = Literal["head", "tail", "head+tail"]
 DeviceChoice = Literal["auto", "cpu", "cuda", "mps"]
@@ -265,10 +266,12 @@ def load_config(recipe: Optional[str] = None, overrides: Optional[Mapping[str, A
     if "data" in (overrides or {}):
         settings.pop("validation", None)  # which is of the recipe's own data
     _overlay(settings, overrides or {})
+    if isinstance(settings.get("label_map"), str):  # as on the command line
+        settings["label_map"] = parse_mapping(settings["label_map"])
     if isinstance(settings.get("label_map"), Mapping):  # YAML reads 1 as a number, and 1-2 as a text
         if any(isinstance(value, bool) for value in settings["label_map"]):
             raise ConfigError("setting 'label_map': YAML reads yes, no, on, off as true and false: put them in quotes")
-        settings["label_map"] = {str(value): meaning for value, meaning in settings["label_map"].items()}
+        settings["label_map"] = {str(value): str(meaning) for value, meaning in settings["label_map"].items()}
     config = _converted(settings, TrainConfig)
     if config.early_stopping is not None and config.best_by is None:
         raise ConfigError("setting 'early_stopping': say with 'best_by' which metric is to get better")
@@ -312,7 +315,7 @@ def _read_recipe(recipe: str) -> dict[str, Any]:
     source = recipe_source(recipe)
     try:
         settings = yaml.load(source, _RecipeLoader) or {}  # noqa: S506 - a SafeLoader
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # the latter for 2024-99-99, which is no day
         raise ConfigError(f"recipe {recipe} cannot be read as YAML: {' '.join(str(error).split())}") from None
     if not isinstance(settings, dict):
         raise ConfigError(f"recipe {recipe} must hold 'name: value' lines, not a {type(settings).__name__}")

@@ -49,7 +49,8 @@ class Labels:
         return cls(tuple(f"LABEL_{index}" for index in range(count)))
 
 
-_RANGE = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*-\s*(-?\d+(?:\.\d+)?)\s*")
+_NUMBER = r"\s*(-?(?:\d+(?:\.\d*)?|\.\d+))\s*"
+_RANGE = re.compile(f"{_NUMBER}[-\u2013\u2014]{_NUMBER}")  # as office programs make dashes of hyphens
 
 SENTIMENT = Labels(("negative", "positive"))
 
@@ -64,6 +65,23 @@ def sentiment_id(value: object) -> Optional[int]:
         0 for negative, 1 for positive, None for anything else.
     """
     return _NAMES_OF_VALUES.get(_folded(value))
+
+
+def parse_mapping(written: str) -> dict[str, str]:
+    """Read `VALUE=MEANING,VALUE=MEANING`.
+
+    Raises:
+        ConfigError: A part has no `=`, or a value is there twice.
+    """
+    parts = [part.rpartition("=") for part in written.split(",") if part.strip()]
+    for value, _, meaning in parts:
+        if not value.strip():
+            raise ConfigError(f"'{meaning}' has no VALUE= before it: write '1-2=negative,4-5=positive'")
+    values = [value.strip() for value, _, _ in parts]
+    twice = next((value for value in values if values.count(value) > 1), None)
+    if twice is not None:
+        raise ConfigError(f"'{twice}=' is there twice: a value means negative or positive")
+    return {value.strip(): meaning.strip() for value, _, meaning in parts}
 
 
 @dataclass(frozen=True)
@@ -114,7 +132,7 @@ class LabelMap:
         if folded in self.values:
             return self.values[folded]
         try:
-            number = float(folded)
+            number = float(folded.replace(",", "."))  # as half of the world writes 4.5
         except ValueError:
             return None
         return next((label for low, high, label in self.ranges if low <= number <= high), None)

@@ -211,7 +211,8 @@ def write_file(path: Path, content: bytes) -> None:
         temporary.replace(path)
         flush(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise _cannot_write(path, error) from None
 
 

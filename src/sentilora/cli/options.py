@@ -10,8 +10,7 @@ import click
 import msgspec
 
 from sentilora.config import Setting, TrainConfig, settings_of
-from sentilora.errors import ConfigError
-from sentilora.labels import LabelMap
+from sentilora.labels import LabelMap, parse_mapping
 from sentilora.tables import Columns
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -92,20 +91,11 @@ def nested(flags: Mapping[str, Any], config: type[msgspec.Struct]) -> dict[str, 
     return settings
 
 
-def parse_mapping(written: str) -> dict[str, str]:
-    """Read `VALUE=MEANING,VALUE=MEANING`.
-
-    Raises:
-        ConfigError: A part has no `=`.
-    """
-    parts = [part.rpartition("=") for part in written.split(",") if part.strip()]
-    for value, _, meaning in parts:
-        if not value.strip():
-            raise ConfigError(f"'{meaning}' has no VALUE= before it: write '1-2=negative,4-5=positive'")
-    return {value.strip(): meaning.strip() for value, _, meaning in parts}
+def _parts(written: str) -> list[str]:
+    return [part.strip() for part in written.split(",") if part.strip()]
 
 
-_PARSERS: dict[type, Callable[[str], Any]] = {tuple: lambda written: written.split(","), dict: parse_mapping}
+_PARSERS: dict[type, Callable[[str], Any]] = {tuple: _parts, dict: parse_mapping}
 
 
 def _parameter(setting: Setting) -> str:

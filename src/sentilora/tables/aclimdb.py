@@ -23,7 +23,7 @@ def read_aclimdb(folder: Path) -> LabelledTexts:
     is about (its `urls_*.txt` does); films are therefore not kept apart when it is split.
 
     Raises:
-        DataError: A review is not UTF-8 text, or too long.
+        DataError: A review cannot be read, is not UTF-8 text, or too long.
     """
     split = folder if (folder / "neg").is_dir() else folder / "train"
     texts: list[str] = []
@@ -35,6 +35,8 @@ def read_aclimdb(folder: Path) -> LabelledTexts:
                 text = path.read_text("utf-8")
             except UnicodeDecodeError as error:
                 raise DataError(f"{path} is not UTF-8 (byte {error.start}): convert it") from None
+            except OSError as error:
+                raise DataError(f"{path} cannot be read: {error.strerror}") from None
             if len(text) > MAX_CHARACTERS:
                 raise DataError(f"{path} has {len(text):,} characters; at most {MAX_CHARACTERS:,} are read: cut it")
             if text.strip():

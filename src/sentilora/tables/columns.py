@@ -29,6 +29,8 @@ LABEL_NAMES = (
 )
 
 
+_NAMES_SHOWN, _SHOWN_OF_A_NAME = 12, 40
+_NULLS = ("NAType", "NaTType")
 _NOTHING = ("nan", "null", "none", "n/a", "<na>")
 
 
@@ -38,15 +40,25 @@ def find_column(table: pa.Table, named: Optional[str], usual: Sequence[str], rol
     Raises:
         DataError: There is no such column, with the columns that are there and the flag that names one; or two.
     """
-    present = ", ".join(table.column_names)
+    present = _listed(table.column_names)
     found = usual_column(table.column_names, usual) if named is None else named
     if found is None:
-        raise DataError(f"{source} has no column for the {role}s (it has {present}): name it with --{role}-column")
+        raise DataError(
+            f"{source} has no column for the {role}s (it has {present}): name it with --{role}-column; "
+            "the first row is a row of names"
+        )
     if found not in table.column_names:
         raise DataError(f"{source} has no column '{found}': it has {present}")
     if table.column_names.count(found) > 1:
         raise DataError(f"{source} has more than one column called {found}: rename one")
     return found
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names on one line; where a file has no header, its first texts stand for them."""
+    shown = [" ".join(name.split())[:_SHOWN_OF_A_NAME] for name in names[:_NAMES_SHOWN]]
+    more = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {more:,} more" if more else "")
 
 
 def usual_column(names: Sequence[str], usual: Sequence[str]) -> Optional[str]:
@@ -63,7 +75,7 @@ def text_values(table: pa.Table, name: str, source: str) -> list[Optional[str]]:
     """
     column = table.column(name)
     if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
+        column = pa.chunked_array([pa.array(column.to_pylist())])  # Arrow casts not every kind of dictionary
     if pa.types.is_null(column.type):
         return [None] * len(column)
     is_text = any(is_kind(column.type) for is_kind in TEXT_KINDS)
@@ -100,11 +112,16 @@ def _is_binary(kind: pa.DataType) -> bool:
 
 def column_of(values: Sequence[object]) -> pa.Array:
     """An Arrow column of Python's values, None and NaN where there are none; of values of several kinds, as text."""
-    present = [None if value is None or value != value else value for value in values]  # noqa: PLR0124 - NaN alone does
+    present = [None if _is_null(value) else value for value in values]
     try:
         return pa.array(present)
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
         return pa.array([None if value is None else str(value) for value in present], pa.large_string())
+
+
+def _is_null(value: object) -> bool:
+    """Whether it is None, NaN, or one of the values that pandas has for nothing."""
+    return value is None or (isinstance(value, float) and math.isnan(value)) or type(value).__name__ in _NULLS
 
 
 TEXT_KINDS = [

@@ -14,7 +14,7 @@ from sentilora import hub
 from sentilora.errors import DataError, HubError
 
 _PARQUET = "refs/convert/parquet"  # https://huggingface.co/docs/dataset-viewer/parquet
-_NAME = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(/(?P<config>[\w.-]+))?(:(?P<split>[\w.-]+))?")
+_NAME = re.compile(r"(?P<repository>\w[\w.-]*/[\w.-]+)(/(?P<config>[\w.-]+))?(:(?P<split>[\w.-]+))?")
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class HubDataset:
         """Download the split, or find it in the local cache, and read it.
 
         Raises:
-            DataError: There is no such configuration or split, or the Hub has no Parquet files of it.
+            DataError: There is no such configuration or split, the Hub has no Parquet files of it, or one is damaged.
             HubError: The Hub cannot be reached, or has no such data set.
         """
         try:
@@ -46,7 +46,10 @@ class HubDataset:
             folder = hub.fetch(self.repository, [files], kind="dataset", revision=_PARQUET)
         except hub.HubUnreachableError as error:
             raise HubError(f"{error}: use --data with a file or an aclImdb folder, or --data bundled") from None
-        return pa.concat_tables([pyarrow.parquet.read_table(path) for path in sorted(folder.glob(files))])
+        try:
+            return pa.concat_tables([pyarrow.parquet.read_table(path) for path in sorted(folder.glob(files))])
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(f"{folder / files} cannot be read: {' '.join(str(error).split())[:300]}") from None
 
     def _config(self, files: list[str]) -> str:
         """The configuration to read, of those that these files (`config/split/0000.parquet`) belong to."""

@@ -194,7 +194,7 @@ def _label_id(value: object, label_map: Optional[LabelMap]) -> Optional[int]:
 
 
 def _what_is_no_label(row: int, value: object, name: str, source: str, label_map: Optional[LabelMap]) -> str:
-    problem = f"{source}, row {row + 1}, column '{name}': '{str(value)[:40]}' is "
+    problem = f"{source}, row {row + 1}, column '{name}': '{_shown(value)}' is "
     if label_map is not None:
         return f"{problem}not in the label map, nor is any other label: mend --label-map"
     return (
@@ -205,8 +205,12 @@ def _what_is_no_label(row: int, value: object, name: str, source: str, label_map
 
 def _some(values: Sequence[object]) -> str:
     """The first few different values."""
-    different = list(dict.fromkeys(str(value)[:40] for value in values))
+    different = list(dict.fromkeys(map(_shown, values)))
     return ", ".join(different[:5]) + (", ..." if len(different) > 5 else "")
+
+
+def _shown(value: object) -> str:
+    return " ".join(str(value).split())[:40]
 
 
 class NoGroup(str):

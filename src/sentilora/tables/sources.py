@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, Union
+from typing import Any, Literal, Protocol, Union
 
 import pyarrow as pa
 
@@ -13,14 +13,17 @@ from sentilora.errors import DataError
 from sentilora.tables.aclimdb import holds_reviews, read_aclimdb
 from sentilora.tables.bundled import read_bundled
 from sentilora.tables.columns import column_of
-from sentilora.tables.files import ENDINGS, is_table, read_table
+from sentilora.tables.files import is_table, read_table
 from sentilora.tables.hub_dataset import HubDataset
+from sentilora.tables.inputs import ENDINGS
 from sentilora.tables.labelled import USUAL_COLUMNS, Columns, LabelledTexts, labelled_from_table
 
 _IMDB = {  # Maas et al., 2011
     "imdb": HubDataset("stanfordnlp/imdb", "plain_text", "train"),
     "imdb:test": HubDataset("stanfordnlp/imdb", "plain_text", "test"),
 }
+_BUNDLED: dict[str, Literal["train", "test"]] = {"bundled": "train", "bundled:test": "test"}
+_NO_DATA_SETS = (".gz", ".json", ".ods", ".txt", ".xls", ".zip", ".zst")  # files of other kinds, not of the Hub
 FROM_PYTHON = "a table from Python"
 
 
@@ -48,29 +51,54 @@ def read_labelled(source: Source, columns: Columns = USUAL_COLUMNS) -> LabelledT
         DataError: There is no such source, or it does not hold texts of both labels.
         HubError: It is on the Hub, which cannot be reached.
     """
-    if not isinstance(source, (str, os.PathLike)):
-        return labelled_from_table(arrow_table(source), columns, FROM_PYTHON)
-    name = os.fspath(source)
-    path = Path(name)
-    if name in ("bundled", "bundled:test"):
+    if has_columns(source):
+        return labelled_from_table(read_columns(source), columns, name_of(source))
+    name = name_of(source)
+    if name in _BUNDLED:
         _refuse_columns(name, replace(columns, group=None))
-        return read_bundled("test" if name.endswith(":test") else "train", columns.group)
-    if name in ("imdb", "imdb:test"):
-        return labelled_from_table(_IMDB[name].read(), columns, name)
-    if path.is_dir():
-        if not holds_reviews(path):
-            raise DataError(f"{path} is not an aclImdb folder: it has no neg/ and pos/ inside, nor a train/ with them")
-        _refuse_columns(name, columns)
-        return read_aclimdb(path)
+        return read_bundled(_BUNDLED[name], columns.group)
+    folder = Path(name).expanduser()
+    if not holds_reviews(folder):
+        raise DataError(f"{name} is not an aclImdb folder: it has no neg/ and pos/ inside, nor a train/ with them")
+    _refuse_columns(name, columns)
+    return read_aclimdb(folder)
+
+
+def name_of(source: Source) -> str:
+    """What messages call a source."""
+    return os.fspath(source) if isinstance(source, (str, os.PathLike)) else FROM_PYTHON
+
+
+def has_columns(source: Source) -> bool:
+    """Whether it is a table whose columns are to be found; the bundled reviews and folders are none."""
+    if not isinstance(source, (str, os.PathLike)):
+        return True
+    name = os.fspath(source)
+    return name not in _BUNDLED and not os.path.isdir(Path(name).expanduser())  # noqa: PTH112 - takes names too long
+
+
+def read_columns(source: Source) -> pa.Table:
+    """The whole table of a source that has columns.
+
+    Raises:
+        DataError: There is no such source, or it cannot be read.
+        HubError: It is on the Hub, which cannot be reached.
+    """
+    if not isinstance(source, (str, os.PathLike)):
+        return arrow_table(source)
+    name = os.fspath(source)
+    path = Path(name).expanduser()
+    if name in _IMDB:
+        return _IMDB[name].read()
     if is_table(path):
-        return labelled_from_table(read_table(path), columns, name)
+        return read_table(path)
     dataset = HubDataset.parse(name)
-    if dataset is None or path.exists():
+    if dataset is None or path.suffix.lower() in _NO_DATA_SETS or os.path.exists(path):  # noqa: PTH110 - the same
         raise DataError(
-            f"no data called '{name}': name bundled or imdb (or their :test part), an aclImdb folder, a file that ends "
-            f"in {ENDINGS}, or a data set of the Hub as owner/name"
+            f"no data called '{' '.join(name.split())[:100]}': name bundled or imdb (or their :test part), an aclImdb "
+            f"folder, a file that ends in {ENDINGS}, or a data set of the Hub as owner/name"
         )
-    return labelled_from_table(dataset.read(), columns, name)
+    return dataset.read()
 
 
 def _refuse_columns(name: str, columns: Columns) -> None:
@@ -79,6 +107,13 @@ def _refuse_columns(name: str, columns: Columns) -> None:
             f"{name} has no columns to choose and no labels to map: --text-column, --label-column, --group-column and "
             "--label-map are for files, data sets of the Hub and data frames"
         )
+
+
+def is_frame(data: object) -> bool:
+    """Whether it gives itself as an Arrow table with columns, as a Series, which is one column, does not."""
+    return hasattr(data, "with_format") or (
+        hasattr(data, "__arrow_c_stream__") and len(getattr(data, "shape", (0, 0))) == 2
+    )
 
 
 def arrow_table(frame: SupportsArrow) -> pa.Table:
@@ -92,7 +127,7 @@ def arrow_table(frame: SupportsArrow) -> pa.Table:
         raise DataError(f"data of type {type(frame).__name__} with {parts}: give one table, such as one of its parts")
     if hasattr(frame, "with_format"):  # a datasets.Dataset
         frame = frame.with_format("arrow")[:]
-    if not hasattr(frame, "__arrow_c_stream__"):
+    if not is_frame(frame):
         raise DataError(f"data of type {type(frame).__name__}: give a name, a path, or a pandas, polars or Arrow table")
     try:
         return _of_pandas(frame) if hasattr(frame, "iloc") else pa.table(frame)

@@ -33,8 +33,9 @@ class Split:
 def split_labelled(data: LabelledTexts, fraction: float, seed: int) -> Split:
     """Set aside about `fraction` of the rows for validation.
 
-    Equal texts, and rows of one group, stay on one side: such rows form a cluster, and clusters are dealt in seeded
-    random order, each to validation while that brings the count of its labels closer to the share wanted.
+    Texts that are equal but for blanks, and rows of one group, stay on one side: such rows form a cluster, and clusters
+    are dealt in seeded random order, each to validation while that brings the count of its labels closer to the share
+    wanted.
 
     Raises:
         DataError: One side would be left without a label.
@@ -56,7 +57,7 @@ def split_labelled(data: LabelledTexts, fraction: float, seed: int) -> Split:
             f"{data.source}: {len(data):,} texts, of which {len(clusters):,} stand by themselves, are too few to set "
             f"aside {fraction:.0%} with both labels on both sides: name validation data with --validation"
         )
-    repeated = len(data) - len(set(data.texts))
+    repeated = len(data) - len(set(map(as_compared, data.texts)))
     how = (
         f"{validation.mean():.1%} of {len(data):,} texts set aside for validation (seed {seed})"
         + ("" if data.groups is None else _grouped(data.groups))
@@ -64,6 +65,11 @@ def split_labelled(data: LabelledTexts, fraction: float, seed: int) -> Split:
         + data.describe_dropped()
     )
     return Split(data.take(np.flatnonzero(~validation)), data.take(np.flatnonzero(validation)), how)
+
+
+def as_compared(text: str) -> str:
+    """The text with single blanks between its words: programs that export it end lines and texts in different ways."""
+    return " ".join(text.split())
 
 
 def _grouped(groups: list[str]) -> str:
@@ -97,7 +103,10 @@ def subset(data: LabelledTexts, limit: Optional[int], seed: int) -> LabelledText
 
 
 def clusters_of(data: LabelledTexts, joined: Iterable[tuple[int, int]] = ()) -> list[_Rows]:
-    """Rows joined by an equal text, an equal group, or as a pair of `joined`, as a disjoint-set forest finds them."""
+    """Rows joined by a text that is equal but for blanks, an equal group, or as a pair of `joined`.
+
+    A disjoint-set forest finds them.
+    """
     parent = list(range(len(data)))
 
     def root(row: int) -> int:
@@ -108,7 +117,9 @@ def clusters_of(data: LabelledTexts, joined: Iterable[tuple[int, int]] = ()) -> 
 
     first_with: dict[tuple[str, str], int] = {}
     for row, text in enumerate(data.texts):
-        keys = [("text", text)] if data.groups is None else [("text", text), ("group", data.groups[row])]
+        keys = [("text", as_compared(text))]
+        if data.groups is not None:
+            keys.append(("group", data.groups[row]))
         for key in keys:
             parent[root(row)] = root(first_with.setdefault(key, row))
     for row, other in joined:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from sentilora.errors import DataError
 from sentilora.tables.columns import TEXT_NAMES, find_column, text_values
-from sentilora.tables.files import is_table, read_table
 from sentilora.tables.labelled import USUAL_COLUMNS, Columns
-from sentilora.tables.sources import read_labelled
+from sentilora.tables.sources import Source, has_columns, name_of, read_columns, read_labelled
 
 
 @dataclass(frozen=True)
@@ -30,19 +28,19 @@ class UnlabelledTexts:
     rows: npt.NDArray[np.int64]
 
 
-def read_unlabelled(source: str, columns: Columns = USUAL_COLUMNS) -> UnlabelledTexts:
-    """Read the texts of a file of rows, or of anything that `read_labelled` reads. Rows without a text are passed over.
+def read_unlabelled(source: Source, columns: Columns = USUAL_COLUMNS) -> UnlabelledTexts:
+    """Read the texts of anything that `read_labelled` reads, labelled or not. Rows without a text are passed over.
 
     Raises:
         DataError: There is no such source, or it holds no texts.
         HubError: It is on the Hub, which cannot be reached.
     """
-    if not is_table(Path(source)):
+    if not has_columns(source):
         labelled = read_labelled(source)
         return UnlabelledTexts(labelled.texts, labelled.source, labelled.rows)
-    table = read_table(Path(source))
-    values = text_values(table, find_column(table, columns.text, TEXT_NAMES, "text", source), source)
+    table, name = read_columns(source), name_of(source)
+    values = text_values(table, find_column(table, columns.text, TEXT_NAMES, "text", name), name)
     found = {row: text for row, text in enumerate(values) if text is not None and text.strip()}
     if not found:
-        raise DataError(f"{source} holds no rows with a text")
-    return UnlabelledTexts(list(found.values()), source, np.array(list(found), dtype=np.int64))
+        raise DataError(f"{name} holds no rows with a text")
+    return UnlabelledTexts(list(found.values()), name, np.array(list(found), dtype=np.int64))

@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Union
+from typing import Union, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -16,14 +16,22 @@ from sentilora.config import MAX_CHARACTERS, PretrainConfig
 from sentilora.errors import DataError
 from sentilora.modeling.packed import token_budgets
 from sentilora.progress import Progress
-from sentilora.tables import FROM_PYTHON, Columns, UnlabelledTexts, read_unlabelled
+from sentilora.tables import (
+    FROM_PYTHON,
+    Columns,
+    Source,
+    SupportsArrow,
+    UnlabelledTexts,
+    is_frame,
+    read_unlabelled,
+)
 from sentilora.text import TextEncoder
 
 _TEXTS_AT_A_TIME = 512
 _HELD_OUT_SHARE, _HELD_OUT_MOST = 0.05, 300  # texts
 _FEWEST_TEXTS = 20
 
-Texts = Union[str, "os.PathLike[str]", Sequence[str]]
+Texts = Union[str, "os.PathLike[str]", SupportsArrow, Sequence[str]]
 Pieces = list[npt.NDArray[np.int32]]
 
 
@@ -97,9 +105,10 @@ def read_corpus(source: Texts, config: PretrainConfig, tokenizer: Tokenizer) -> 
 
 
 def _read(source: Texts, config: PretrainConfig) -> UnlabelledTexts:
-    if isinstance(source, (str, os.PathLike)):
-        return read_unlabelled(os.fspath(source), Columns(config.text_column))
-    return UnlabelledTexts(list(source), FROM_PYTHON, np.arange(len(source)))
+    if isinstance(source, (str, os.PathLike)) or is_frame(source):
+        return read_unlabelled(cast(Source, source), Columns(config.text_column))
+    texts = list(cast("Sequence[str]", source))
+    return UnlabelledTexts(texts, FROM_PYTHON, np.arange(len(texts)))
 
 
 def _token_ids(texts: Sequence[str], encoder: TextEncoder) -> Pieces:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -26,7 +25,7 @@ from sentilora.errors import UserError
 from sentilora.inference.predictor import Logits
 from sentilora.modeling.devices import choose_device
 from sentilora.notes import Notes
-from sentilora.tables import FROM_PYTHON, Source
+from sentilora.tables import Source, name_of
 from sentilora.training.begun import claim
 from sentilora.training.checkpoints import Checkpoints, Conditions, InterruptedTrainingError, restore_adapter
 from sentilora.training.memory import few_kernels_kept, freed_memory_kept
@@ -83,9 +82,9 @@ def train(
         raise TypeError("give a config or settings, not both")
     config = config or load_config(overrides=settings)
     if data is not None:
-        config = msgspec.structs.replace(config, data=_name_of(data), validation=None)
+        config = msgspec.structs.replace(config, data=name_of(data), validation=None)
     if validation is not None:
-        config = msgspec.structs.replace(config, validation=_name_of(validation))
+        config = msgspec.structs.replace(config, validation=name_of(validation))
     folder = Path(output)
     if not is_main_process():
         _logger.setLevel(logging.WARNING)
@@ -128,10 +127,6 @@ def train(
     record = msgspec.json.decode((folder / METRICS_FILE).read_bytes(), type=RunRecord)
     _logger.info(f"saved: {folder}; reloaded, its logits differ by at most {record.reload_difference:.1g}")
     return Run(folder, config, record, metrics, prepared.classifier, trainer.validation_logits)
-
-
-def _name_of(source: Source) -> str:
-    return os.fspath(source) if isinstance(source, (str, os.PathLike)) else FROM_PYTHON
 
 
 def _place(folder: Path, overwrite: bool, processes: Processes) -> AbstractContextManager[Path]:

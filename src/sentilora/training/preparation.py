@@ -25,7 +25,7 @@ from sentilora.modeling.lora import attach_lora, count_parameters
 from sentilora.modeling.packed import packable
 from sentilora.modeling.predictor import TorchPredictor
 from sentilora.notes import Notes
-from sentilora.tables import Columns, LabelledTexts, Source, Split, read_labelled, split_labelled, subset
+from sentilora.tables import Columns, LabelledTexts, Source, Split, as_compared, read_labelled, split_labelled, subset
 from sentilora.text import EncodedText, EncodingSummary, TextEncoder, with_cleaning
 from sentilora.training.processes import launched_precision
 
@@ -176,6 +176,8 @@ def _read(config: TrainConfig, data: Source, validation: Optional[Source], notes
     if validation is None:
         split = split_labelled(texts, config.validation_fraction, config.seed)
     else:
+        if config.group_column is not None:
+            notes.say("--group-column is not used: the validation texts are named, not split off")
         columns = dataclasses.replace(columns, group=None)
         split = Split(texts, read_labelled(validation, columns), "validation data of their own")
     split = Split(
@@ -183,7 +185,7 @@ def _read(config: TrainConfig, data: Source, validation: Optional[Source], notes
         subset(split.validation, config.validation_limit, config.seed),
         split.how,
     )
-    leaked = len(set(split.train.texts) & set(split.validation.texts))
+    leaked = len(set(map(as_compared, split.train.texts)) & set(map(as_compared, split.validation.texts)))
     if leaked:
         notes.say(f"{leaked:,} of the validation texts are training texts too: the validation flatters")
     return split
