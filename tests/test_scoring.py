@@ -28,8 +28,7 @@ import sentilora
 from sentilora.errors import ConfigError, DataError, OutputError
 from sentilora.scoring import gather, score
 from sentilora.scoring.rows import RowScorer
-from sentilora.tables.files import ENDINGS
-from sentilora.tables.inputs import TableName
+from sentilora.tables.inputs import ENDINGS, TableName
 from sentilora.tables.streaming import read_chunks
 from sentilora.tables.writing import table_format
 

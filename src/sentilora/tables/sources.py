@@ -74,7 +74,8 @@ def has_columns(source: Source) -> bool:
     if not isinstance(source, (str, os.PathLike)):
         return True
     name = os.fspath(source)
-    return name not in _BUNDLED and not os.path.isdir(Path(name).expanduser())  # noqa: PTH112 - takes names too long
+    is_folder = os.path.isdir(Path(name).expanduser())  # noqa: PTH112 - of a name that is too long, it says no
+    return name in _IMDB or not (name in _BUNDLED or is_folder)
 
 
 def read_columns(source: Source) -> pa.Table:
