@@ -174,6 +174,9 @@ def test_recipes_are_listed_printed_and_copied(tmp_path: Path) -> None:
     copied = sentilora_command("recipes", "imdb-small", "-o", "mine.yaml", cwd=tmp_path)
     assert copied.returncode == 0, copied.stderr
     assert load_config(str(tmp_path / "mine.yaml")) == load_config("imdb-small")
+    inside = sentilora_command("recipes", "best", "-o", "mine.yaml/other.yaml", cwd=tmp_path)
+    assert inside.returncode == 2
+    assert inside.stderr == "error: cannot write mine.yaml/other.yaml: Not a directory\n"
     again = sentilora_command("recipes", "best", "-o", "mine.yaml", cwd=tmp_path)
     assert (again.returncode, again.stderr) == (2, "error: mine.yaml exists already: choose another name\n")
 

@@ -82,9 +82,12 @@ def test_a_label_map_is_replaced_as_a_whole_and_may_have_numbers_for_keys(tmp_pa
     path.write_text("label_map: {1: negative, 4-5: positive}\n", "utf-8")
     other = {"no": "negative", "yes": "positive"}
     assert load_config(str(path), {"label_map": other}).label_map == other
+    path.write_text('label_map: "1-2=negative, 4-5=positive"\n', "utf-8")
+    assert load_config(str(path)).label_map == {"1-2": "negative", "4-5": "positive"}
+    assert load_config(overrides={"label_map": {1: 0, 5: 1}}).label_map == {"1": "0", "5": "1"}
 
 
-@pytest.mark.parametrize("content", ["- a list", "a: b: c", "just text"])
+@pytest.mark.parametrize("content", ["- a list", "a: b: c", "just text", "data: 2024-99-99"])
 def test_a_recipe_that_is_no_mapping_is_refused(tmp_path: Path, content: str) -> None:
     path = tmp_path / "broken.yaml"
     path.write_text(content, "utf-8")

@@ -51,6 +51,9 @@ def test_the_official_folder(tmp_path: Path) -> None:
     assert read_labelled(str(tmp_path / "aclImdb")).texts == ["train neg", "train pos"]
     assert read_labelled(str(tmp_path / "aclImdb" / "test")).texts == ["test neg", "test pos"]
     assert read_labelled(str(tmp_path / "aclImdb")).labels.tolist() == [0, 1]
+    (tmp_path / "aclImdb" / "train" / "neg" / "1_1.txt").symlink_to("nowhere")
+    with pytest.raises(DataError, match=r"1_1\.txt cannot be read: No such file"):
+        read_labelled(str(tmp_path / "aclImdb"))
 
 
 @pytest.mark.parametrize(
@@ -107,6 +110,9 @@ def test_bytes_that_are_not_utf8_are_refused(tmp_path: Path) -> None:
     (tmp_path / "wide.csv.gz").write_bytes(gzip.compress("text,label\nbad,0\ngood,1\n".encode("utf-16")))
     with pytest.raises(DataError, match=r"wide\.csv\.gz cannot be read: it is UTF-16: save it as UTF-8"):
         read_labelled(str(tmp_path / "wide.csv.gz"))
+    labels = pa.StringArray.from_buffers(2, pa.py_buffer(b"\0\0\0\0\1\0\0\0\2\0\0\0"), pa.py_buffer(b"1\xe9"))
+    with pytest.raises(DataError, match="row 2: column 'label' is not UTF-8 text"):
+        read_labelled(pa.table({"text": ["good", "bad"], "label": labels}))
     (tmp_path / "lines.txt").write_bytes(b"good\ncaf\xe9\n")
     with pytest.raises(DataError, match=r"lines\.txt is not UTF-8 \(byte 8\)"):
         read_texts(tmp_path / "lines.txt")

@@ -149,7 +149,7 @@ def test_a_length_the_base_has_no_positions_for_is_refused(tmp_path: Path, run: 
 
 def test_validation_texts_that_leak_are_said(tmp_path: Path, run: sentilora.Run) -> None:
     data = run.config.data
-    named = {"data": data, "validation": data, "group_column": "label"}
+    named = {"data": data, "validation": data, "group_column": "id"}
     leaky = sentilora.train(base=run.config.base, **named, epochs=1, output=tmp_path / "run")
     assert "--group-column is not used: the validation texts are named, not split off" in leaky.record.notes
     assert "120 of the validation texts are training texts too: the validation flatters" in leaky.record.notes

@@ -78,8 +78,7 @@ def text_values(table: pa.Table, name: str, source: str) -> list[Optional[str]]:
         column = pa.chunked_array([pa.array(column.to_pylist())])  # Arrow casts not every kind of dictionary
     if pa.types.is_null(column.type):
         return [None] * len(column)
-    is_text = any(is_kind(column.type) for is_kind in TEXT_KINDS)
-    if not (is_text or _is_binary(column.type)):
+    if not _holds_text(column.type):
         raise DataError(f"column '{name}' of {source} holds {column.type}, not text")
     values = _decoded(column, name, source)
     for row, value in enumerate(values):
@@ -106,8 +105,10 @@ def _decoded(column: pa.ChunkedArray, name: str, source: str) -> list[Optional[s
     return values
 
 
-def _is_binary(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+def _holds_text(kind: pa.DataType) -> bool:
+    """Text, or bytes that may be some."""
+    is_bytes = pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+    return bool(is_bytes or any(is_kind(kind) for is_kind in TEXT_KINDS))
 
 
 def column_of(values: Sequence[object]) -> pa.Array:
@@ -145,7 +146,7 @@ def label_values(table: pa.Table, name: str, source: str) -> list[Any]:
         DataError: One is not UTF-8.
     """
     column = table.column(name)
-    values: list[Any] = _decoded(column, name, source) if _is_binary(column.type) else column.to_pylist()
+    values: list[Any] = _decoded(column, name, source) if _holds_text(column.type) else column.to_pylist()
     names = _class_names(table.schema.metadata or {}, name)
     if names is None:
         return values
