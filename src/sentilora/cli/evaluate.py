@@ -84,7 +84,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - an argument a flag
     base: Optional[str],
     device: DeviceChoice,
 ) -> None:
-    """Measure the run, adapter or merged model in PATH on labelled texts.
+    """Measure the run, adapter, merged model or bundle in PATH on labelled texts.
 
     Every score comes with the interval that holds it in 95 of 100 such samples of texts. Without --data the texts are
     those on which a run chose its epoch, temperature and threshold, which flatters it. The columns that are named are

@@ -21,7 +21,11 @@ from sentilora.tables import read_texts
 
 @click.command(short_help="Classify texts.")
 @click.option(
-    "--model", "-m", required=True, type=click.Path(path_type=Path), help="A run, an adapter or a merged model."
+    "--model",
+    "-m",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="A run, an adapter, a merged model or a bundle.",
 )
 @click.option(
     "--file",

@@ -55,7 +55,7 @@ class Explanation:
         confidence: Its probability, in [0, 1].
         margin: Of the whole text, see `Span.effect`.
         spans: Words, and phrases where there was no time for each of their words, in the order of the text.
-        hidden: Start and end of the parts that truncation kept from the model, in words.
+        hidden: Start and end of the parts that truncation kept from the model: character offsets, whole words.
         passes: How many texts went through the model for this: the whole one, and one for each span that was left out.
     """
 
