@@ -45,7 +45,7 @@ def find_column(table: pa.Table, named: Optional[str], usual: Sequence[str], rol
     if found is None:
         raise DataError(
             f"{source} has no column for the {role}s (it has {present}): name it with --{role}-column; "
-            "the first row is a row of names"
+            "the first row has to hold the names"
         )
     if found not in table.column_names:
         raise DataError(f"{source} has no column '{found}': it has {present}")
