@@ -44,3 +44,8 @@ class MissingExtraError(UserError):
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(f"{package} is not installed: run pip install 'sentilora[{extra}]'")
+
+
+def in_one_line(error: Exception) -> str:
+    """What a library says, which may be long and of several lines, as the part of a message: 300 characters at most."""
+    return " ".join(str(error).split())[:300]

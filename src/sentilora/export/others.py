@@ -17,7 +17,7 @@ import numpy as np
 from sentilora.artifacts import PathLike, Training
 from sentilora.errors import DataError, UserError
 from sentilora.notes import Notes
-from sentilora.tables import Columns, read_labelled, read_texts, read_unlabelled
+from sentilora.tables import Columns, as_compared, read_labelled, read_texts, read_unlabelled
 
 WANTED = 2000
 MEASURED = 128
@@ -65,8 +65,8 @@ def other_texts(
         texts = _distinct(read_texts(Path(unlabelled)))
     if len(texts) < _FEWEST:
         raise DataError(f"{source} holds {len(texts)} texts: int8 is judged on {WANTED:,}, and on {_FEWEST} at least")
-    seen = {_key(text) for text in (*validation, *_trained_on(trainings, notes))}
-    unseen = [text for text in texts if _key(text) not in seen]
+    seen = {as_compared(text) for text in (*validation, *_trained_on(trainings, notes))}
+    unseen = [text for text in texts if as_compared(text) not in seen]
     if len(unseen) < _FEWEST:
         notes.say(
             f"int8 is judged on texts that were trained or validated on, as are all but {len(unseen)} of {source}, and "
@@ -80,9 +80,11 @@ def other_texts(
     if len(unseen) < WANTED:
         notes.say(f"int8 is judged on {len(unseen):,} other texts, {WANTED:,} are wanted: name more with --unlabelled")
     taken = _shuffled(unseen)[: 2 * WANTED]
-    judging = {_key(text) for text in taken}
+    judging = {as_compared(text) for text in taken}
     half = len(taken) // 2
-    return OtherTexts(taken[:half], taken[half:], [text for text in ours if _key(text) not in judging][:MEASURED])
+    return OtherTexts(
+        taken[:half], taken[half:], [text for text in ours if as_compared(text) not in judging][:MEASURED]
+    )
 
 
 def _trained_on(trainings: Mapping[str, Optional[Training]], notes: Notes) -> list[str]:
@@ -102,11 +104,7 @@ def _trained_on(trainings: Mapping[str, Optional[Training]], notes: Notes) -> li
 
 
 def _distinct(texts: Sequence[str]) -> list[str]:
-    return list({_key(text): text for text in texts if text.strip()}.values())
-
-
-def _key(text: str) -> str:
-    return " ".join(text.split())  # a file of lines has spaces where a table has line breaks
+    return list({as_compared(text): text for text in texts if text.strip()}.values())
 
 
 def _shuffled(texts: Sequence[str]) -> list[str]:

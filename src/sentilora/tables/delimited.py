@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Optional, Union
 
+import pyarrow as pa
+
 from sentilora.errors import DataError
 from sentilora.tables.delimiters import delimiter_of
 from sentilora.tables.encoding import NOT_UTF8, UTF8_MARK, is_utf8_text, refuse_other_kinds
@@ -68,6 +70,11 @@ class Delimited:
 
     header: list[str]
     records: Iterator[Union[list[str], str]]
+
+    def table(self, records: Sequence[Sequence[Optional[str]]]) -> pa.Table:
+        """Some of the records, sound ones, as a table of texts; None becomes null."""
+        columns = zip(*records) if records else ([] for _ in self.header)
+        return pa.Table.from_arrays([pa.array(cells, pa.large_string()) for cells in columns], names=self.header)
 
 
 def read_delimited(name: TableName, stream: BinaryIO) -> Optional[Delimited]:

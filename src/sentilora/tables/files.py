@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, Callable, Union
+from typing import Any, BinaryIO, Callable, Optional, Union
 
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet
 
-from sentilora.errors import DataError
+from sentilora.errors import DataError, in_one_line
 from sentilora.tables.columns import column_of
 from sentilora.tables.delimited import read_delimited
 from sentilora.tables.encoding import NOT_UTF8, UTF8_MARK, refuse_other_kinds
@@ -36,7 +35,7 @@ def read_table(path: Path) -> pa.Table:
         try:
             return _READERS[name.ending](name, stream)
         except (pa.ArrowException, OSError, ValueError) as error:
-            raise DataError(f"{path} cannot be read: {' '.join(str(error).split())[:300]}") from None
+            raise DataError(f"{path} cannot be read: {in_one_line(error)}") from None
 
 
 def is_table(path: Path) -> bool:
@@ -53,22 +52,16 @@ def _read_delimited(name: TableName, stream: BinaryIO) -> pa.Table:
     if found is None:
         raise ValueError("it is empty")
     rows = enumerate((record for record in found.records if record), start=1)
-    pieces = [_table_of([], found.header)]
+    pieces = [found.table([])]
     while group := list(islice(rows, _ROWS_AT_A_TIME)):
-        pieces.append(_table_of([_sound(number, record) for number, record in group], found.header))
+        pieces.append(found.table([_sound(number, record) for number, record in group]))
     return pa.concat_tables(pieces)
 
 
-def _sound(number: int, record: Union[list[str], str]) -> list[str]:
+def _sound(number: int, record: Union[list[str], str]) -> list[Optional[str]]:
     if isinstance(record, str):
         raise ValueError(f"row {number} {record}")
-    return record
-
-
-def _table_of(records: Sequence[Sequence[str]], header: list[str]) -> pa.Table:
-    columns = zip(*records) if records else ([] for _ in header)
-    cells = [pa.array([cell or None for cell in column], pa.large_string()) for column in columns]
-    return pa.Table.from_arrays(cells, names=header)
+    return [cell or None for cell in record]
 
 
 def _read_json_lines(name: TableName, stream: BinaryIO) -> pa.Table:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from sentilora import hub
-from sentilora.errors import DataError, HubError
+from sentilora.errors import DataError, HubError, in_one_line
 
 _PARQUET = "refs/convert/parquet"  # https://huggingface.co/docs/dataset-viewer/parquet
 _NAME = re.compile(r"(?P<repository>\w[\w.-]*/[\w.-]+)(/(?P<config>[\w.-]+))?(:(?P<split>[\w.-]+))?")
@@ -49,7 +49,7 @@ class HubDataset:
         try:
             return pa.concat_tables([pyarrow.parquet.read_table(path) for path in sorted(folder.glob(files))])
         except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{folder / files} cannot be read: {' '.join(str(error).split())[:300]}") from None
+            raise DataError(f"{folder / files} cannot be read: {in_one_line(error)}") from None
 
     def _config(self, files: list[str]) -> str:
         """The configuration to read, of those that these files (`config/split/0000.parquet`) belong to."""

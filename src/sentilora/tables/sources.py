@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol, Union
 
 import pyarrow as pa
 
-from sentilora.errors import DataError
+from sentilora.errors import DataError, in_one_line
 from sentilora.tables.aclimdb import holds_reviews, read_aclimdb
 from sentilora.tables.bundled import read_bundled
 from sentilora.tables.columns import column_of
@@ -133,7 +133,7 @@ def arrow_table(frame: SupportsArrow) -> pa.Table:
     try:
         return _of_pandas(frame) if hasattr(frame, "iloc") else pa.table(frame)
     except (pa.ArrowException, TypeError, ValueError) as error:
-        raise DataError(f"{FROM_PYTHON} cannot be read: {' '.join(str(error).split())[:300]}") from None
+        raise DataError(f"{FROM_PYTHON} cannot be read: {in_one_line(error)}") from None
 
 
 def _of_pandas(frame: Any) -> pa.Table:

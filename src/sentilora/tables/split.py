@@ -68,7 +68,10 @@ def split_labelled(data: LabelledTexts, fraction: float, seed: int) -> Split:
 
 
 def as_compared(text: str) -> str:
-    """The text with single blanks between its words: programs that export it end lines and texts in different ways."""
+    """The text with single blanks between its words.
+
+    Programs end lines and texts in different ways, and a file of lines has blanks where a table has line breaks.
+    """
     return " ".join(text.split())
 
 

@@ -14,7 +14,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet
 
-from sentilora.errors import DataError
+from sentilora.errors import DataError, in_one_line
 from sentilora.tables.cells import JSON_FIELD
 from sentilora.tables.delimited import Lines, read_delimited
 from sentilora.tables.encoding import NOT_UTF8, is_utf8_text
@@ -70,24 +70,18 @@ def read_chunks(name: TableName, rows: int) -> Iterator[Chunk]:
         try:
             yield from _READERS[name.ending](name, stream, rows)
         except ValueError as error:  # Arrow's errors among them
-            raise DataError(f"{name.name} cannot be read: {' '.join(str(error).split())[:300]}") from None
+            raise DataError(f"{name.name} cannot be read: {in_one_line(error)}") from None
 
 
 def _read_delimited(name: TableName, stream: BinaryIO, rows: int) -> Iterator[Chunk]:
     found = read_delimited(name, stream)
     if found is None:
         return
-    header = found.header
-    _refuse_twins(name, header)
-
-    def build(sound: list[list[str]]) -> pa.Table:
-        columns = zip(*sound) if sound else ([] for _ in header)
-        return pa.Table.from_arrays([pa.array(cells, pa.large_string()) for cells in columns], names=header)
-
+    _refuse_twins(name, found.header)
     # Of a single column a blank line is the empty cell that it looks like: were it passed over, a row would be lost.
-    blank = [""] if len(header) == 1 else None
+    blank = [""] if len(found.header) == 1 else None
     filled = (record or blank for record in found.records)
-    yield from _grouped((record for record in filled if record is not None), build, rows)
+    yield from _grouped((record for record in filled if record is not None), found.table, rows)
 
 
 def _read_json_lines(name: TableName, stream: BinaryIO, rows: int) -> Iterator[Chunk]:
