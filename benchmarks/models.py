@@ -40,9 +40,10 @@ def build(models: Path, shape: str, adapters: int) -> tuple[Any, Any]:
     from sentilora.inference import Classifier
     from sentilora.inference.onnx import Graph
     from sentilora.labels import SENTIMENT
-    from sentilora.modeling.base import find_base, load_tokenizer
+    from sentilora.modeling.base import find_base
     from sentilora.modeling.devices import Device
     from sentilora.modeling.predictor import TorchPredictor
+    from sentilora.modeling.pretrained import load_tokenizer
     from sentilora.modeling.saving import write_tokenizer
     from sentilora.notes import Notes
     from sentilora.text import TextEncoder, with_cleaning
@@ -79,13 +80,15 @@ def build(models: Path, shape: str, adapters: int) -> tuple[Any, Any]:
     shared = Graph(models / "adapters" / "model.onnx")
     targets = ("q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2")
     for number in range(adapters):
-        config = LoraConfig(
-            task_type="SEQ_CLS",
-            r=(1, 4, 8, 16)[number % 4],
-            target_modules=list(targets[: number % 6 + 1]),
-            init_lora_weights=False,
+        lora = get_peft_model(
+            DistilBertForSequenceClassification(model.config),
+            LoraConfig(
+                task_type="SEQ_CLS",
+                r=(1, 4, 8, 16)[number % 4],
+                target_modules=list(targets[: number % 6 + 1]),
+                init_lora_weights=False,
+            ),
         )
-        lora = get_peft_model(DistilBertForSequenceClassification(model.config), config)
         adapted = TorchPredictor(lora.eval(), Device("cpu"), 2)
         place = models / "adapters" / "adapters" / f"a{number:02d}"
         place.mkdir(parents=True)

@@ -27,10 +27,11 @@ from machine import write_result
 from sentilora.inference import Classifier
 from sentilora.inference.predictor import Logits
 from sentilora.labels import SENTIMENT
-from sentilora.modeling.base import find_base, load_pretrained, load_tokenizer
+from sentilora.modeling.base import find_base
 from sentilora.modeling.dropouts import Dropouts
 from sentilora.modeling.packed import PackedEncoder
 from sentilora.modeling.predictor import batches_by_length
+from sentilora.modeling.pretrained import load_pretrained, load_tokenizer
 from sentilora.notes import Notes
 from sentilora.progress import Progress
 from sentilora.tables import LabelledTexts, read_labelled

@@ -16,11 +16,11 @@ import sentilora
 from sentilora.config import LoraSettings
 from sentilora.errors import ConfigError
 from sentilora.labels import SENTIMENT
-from sentilora.modeling.base import load_pretrained
 from sentilora.modeling.devices import Device, choose_batching
 from sentilora.modeling.lora import attach_lora
 from sentilora.modeling.packed import PackedDistilBert, packable, token_budgets
 from sentilora.modeling.predictor import padded
+from sentilora.modeling.pretrained import load_pretrained
 from sentilora.notes import Notes
 
 TEXTS = [[2, *range(10, 10 + length), 3] for length in (1, 40, 7, 0, 23, 23)]

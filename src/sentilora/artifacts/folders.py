@@ -6,6 +6,7 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import json
 import os
 import re
 import secrets
@@ -16,9 +17,10 @@ from pathlib import Path
 from typing import Any, Literal, Optional, Union
 
 import msgspec
+from safetensors import SafetensorError
 
 from sentilora.artifacts.manifest import FORMAT_VERSION, Manifest
-from sentilora.errors import HubError, ModelError, OutputError
+from sentilora.errors import HubError, ModelError, OutputError, in_one_line
 from sentilora.notes import Notes
 
 MANIFEST = "sentilora.json"
@@ -181,6 +183,23 @@ def read_manifest(folder: Path) -> Optional[Manifest]:
     return manifest
 
 
+def read_object(path: Path) -> dict[str, Any]:
+    """What a file of JSON says, which must be names with values.
+
+    Raises:
+        ModelError: It is not there, or is nothing of that kind.
+    """
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read ({error.strerror}): copy it again") from None
+    except ValueError as error:
+        raise ModelError(f"{path} is not JSON ({in_one_line(error)}): copy it again") from None
+    if not isinstance(content, dict):
+        raise ModelError(f"{path} holds a {type(content).__name__}, not names with values: copy it again")
+    return content
+
+
 def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
     """Write the manifest last, with the sha256 of what lies beside it but the README. Returns what was written."""
     sealed = [entry for entry in sorted(folder.iterdir()) if entry.is_file() and entry.name not in _UNSEALED]
@@ -221,10 +240,12 @@ def refuse_existing(path: Path, overwrite: bool) -> None:
 
     Raises:
         OutputError: Something is there and `overwrite` is false, or it is nothing that sentilora wrote: a file, a link,
-            or a folder of other things is never replaced.
+            a mount point, or a folder of other things is never replaced.
     """
     if path.is_symlink() or (path.exists() and not path.is_dir()):
         raise OutputError(f"{path} is a file or a link, and is never replaced: choose another place")
+    if path.is_mount():
+        raise OutputError(f"{path} is a mount point, which cannot be replaced: choose a folder in it")
     if not path.exists() or not any(path.iterdir()):
         return
     if not overwrite:
@@ -315,13 +336,18 @@ def exclusive(folder: Path, doing: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def full_disk_in_one_line(path: Path) -> Iterator[None]:
-    """Raise what a full disk raises as an OutputError about `path`."""
+    """Raise what a full disk raises, under safetensors too, as an OutputError about `path`."""
     try:
         yield
     except OSError as error:
         if error.errno not in _FULL:
             raise
         raise _cannot_write(path, error) from None
+    except SafetensorError as error:
+        number = re.search(r"os error (\d+)", str(error))
+        if number is None or int(number[1]) not in _FULL:
+            raise
+        raise _cannot_write(path, OSError(int(number[1]), os.strerror(int(number[1])))) from None
 
 
 def _cannot_write(path: Path, error: OSError) -> OutputError:
@@ -332,6 +358,14 @@ def _cannot_write(path: Path, error: OSError) -> OutputError:
 def _put_in_place(complete: Path, path: Path, overwrite: bool) -> None:
     """Rename a complete folder to `path`, in place of a folder that may be there, if it still may be replaced."""
     refuse_existing(path, overwrite)
+    try:
+        _rename(complete, path)
+    except OSError as error:
+        raise _cannot_write(path, error) from None
+
+
+def _rename(complete: Path, path: Path) -> None:
+    """Rename a folder, and let the one that was there go."""
     if not path.exists():
         complete.rename(path)
         flush(path.parent)

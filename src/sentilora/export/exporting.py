@@ -47,10 +47,11 @@ from sentilora.export.writing import write_graph
 from sentilora.inference import Classifier
 from sentilora.inference.onnx import Graph, OnnxPredictor
 from sentilora.labels import SENTIMENT
-from sentilora.modeling.base import Base, load_pretrained
+from sentilora.modeling.base import Base
 from sentilora.modeling.devices import choose_device
 from sentilora.modeling.loading import base_of, load_adapter, load_merged, manifest_of
 from sentilora.modeling.merging import folded
+from sentilora.modeling.pretrained import load_pretrained
 from sentilora.notes import Notes
 from sentilora.reporting.cards import Making, adapters_card, bundle_card
 from sentilora.tables import LabelledTexts, read_labelled

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from typing import Optional
 
-from peft import PeftModel
+import msgspec
+from peft import PeftModel, get_peft_model_state_dict
 from safetensors import SafetensorError, safe_open
+from transformers import PreTrainedModel
 
 from sentilora.artifacts import (
     ADAPTER_CONFIG,
@@ -17,15 +18,24 @@ from sentilora.artifacts import (
     BaseReference,
     Manifest,
     ModelFolder,
+    read_object,
     sha256_of,
 )
 from sentilora.config import DeviceChoice
-from sentilora.errors import ModelError
+from sentilora.errors import ModelError, in_one_line
 from sentilora.inference import Classifier
 from sentilora.labels import Labels
-from sentilora.modeling.base import Base, find_base, load_pretrained, load_tokenizer, refuse_other_architectures
+from sentilora.modeling.base import Base, find_base
 from sentilora.modeling.devices import Device, choose_device
 from sentilora.modeling.predictor import TorchPredictor
+from sentilora.modeling.pretrained import (
+    load_pretrained,
+    load_standalone,
+    load_tokenizer,
+    refuse_foreign_tokens,
+    refuse_other_architectures,
+    unreadable_weights,
+)
 from sentilora.notes import Notes
 from sentilora.text import TextEncoder
 
@@ -42,7 +52,8 @@ def load_adapter(folder: ModelFolder, base: Base, device: Device, notes: Optiona
     """Put an adapter on its base.
 
     Raises:
-        ModelError: The base's weights are not those the adapter was trained on, or the adapter holds no head.
+        ModelError: The base's weights are not those the adapter was trained on, or the adapter holds no head, or not
+            the tensors that its configuration tells of.
     """
     notes = notes or Notes()
     manifest = folder.manifest
@@ -52,16 +63,12 @@ def load_adapter(folder: ModelFolder, base: Base, device: Device, notes: Optiona
             f"{base.reference.id} has sha256 {base.reference.sha256[:12]}...: name the right one with --base"
         )
     labels = Labels(manifest.labels) if manifest is not None else _labels_of_stranger(folder, notes)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # PEFT reads an attribute that Transformers is renaming
-            model = PeftModel.from_pretrained(load_pretrained(base.folder, labels), folder.path)
-    except (RuntimeError, ValueError, TypeError, SafetensorError) as error:
-        first_line = str(error).strip().partition("\n")[0]
-        raise ModelError(f"{folder.path} does not fit base {base.reference.id}: {first_line}") from None
+    pretrained = load_pretrained(base.folder, labels)
+    encoder = _encoder_of(folder, base, pretrained.config.max_position_embeddings, notes)
+    refuse_foreign_tokens(encoder.tokenizer, pretrained, folder.path)
     return Classifier(
-        TorchPredictor(model, device, len(labels)),
-        _encoder_of(folder, base, model.config.max_position_embeddings, notes),
+        TorchPredictor(_adapted(pretrained, folder, base), device, len(labels)),
+        encoder,
         labels,
         1.0 if manifest is None else manifest.temperature,
         notes,
@@ -69,18 +76,43 @@ def load_adapter(folder: ModelFolder, base: Base, device: Device, notes: Optiona
     )
 
 
+def _adapted(pretrained: PreTrainedModel, folder: ModelFolder, base: Base) -> PeftModel:
+    """The base with the adapter on it, which must bring every tensor that it is made of, and no others."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # PEFT reads an attribute that Transformers is renaming
+            warnings.filterwarnings("ignore", "Found missing adapter keys")  # which below are an error
+            model = PeftModel.from_pretrained(pretrained, folder.path)
+    except (RuntimeError, ValueError, TypeError, KeyError, SafetensorError) as error:
+        raise ModelError(f"{folder.path} does not fit base {base.reference.id}: {in_one_line(error)}") from None
+    with safe_open(folder.path / ADAPTER_WEIGHTS, "np") as tensors:
+        brought = set(tensors.keys())
+    wanted = set(get_peft_model_state_dict(model, save_embedding_layers=False))
+    for names, how in (
+        (wanted - brought, "lacks"),
+        (brought - wanted - set(model.state_dict()), "has, and does not use"),
+    ):
+        if names:
+            raise ModelError(
+                f"{folder.path / ADAPTER_WEIGHTS} {how} {min(names)}: it is not what {ADAPTER_CONFIG} describes, or is "
+                "of another base"
+            )
+    return model
+
+
 def load_merged(folder: ModelFolder, device: Device, notes: Optional[Notes] = None) -> Classifier:
     """Load a standalone model, ours or any DistilBERT classifier.
 
     Raises:
-        ModelError: The model has no classification head.
+        ModelError: The model has no classification head, or lacks another weight.
     """
     notes = notes or Notes()
     manifest = folder.manifest
     labels = Labels(manifest.labels) if manifest is not None else _labels_of_stranger(folder, notes)
     refuse_other_architectures(folder.path)
-    model = load_pretrained(folder.path, labels)
+    model = load_standalone(folder.path, labels)
     encoder = _encoder_of(folder, None, model.config.max_position_embeddings, notes)
+    refuse_foreign_tokens(encoder.tokenizer, model, folder.path)
     abstention = () if manifest is None else manifest.abstention
     return Classifier(TorchPredictor(model, device, len(labels)), encoder, labels, notes=notes, abstention=abstention)
 
@@ -96,10 +128,7 @@ def base_of(folder: ModelFolder, named: Optional[str], notes: Notes) -> Base:
         return find_base(named, notes)
     if folder.manifest is not None:
         return find_base(folder.manifest.base.id, notes, folder.manifest.base.revision)
-    try:
-        name = json.loads((folder.path / ADAPTER_CONFIG).read_text("utf-8")).get("base_model_name_or_path")
-    except (OSError, ValueError):
-        name = None
+    name = read_object(folder.path / ADAPTER_CONFIG).get("base_model_name_or_path")
     if not name:
         raise ModelError(f"{folder.path / ADAPTER_CONFIG} names no base: name it with --base")
     return find_base(str(name), notes)
@@ -145,7 +174,7 @@ def _labels_of_stranger(folder: ModelFolder, notes: Notes) -> Labels:
             heads = [name for name in names if f".{name}".endswith(".classifier.weight")]
             rows = [tensors.get_slice(name).get_shape()[0] for name in heads]
     except SafetensorError as error:
-        raise ModelError(f"{folder.path / weights} is not a safetensors file ({error}): copy it again") from None
+        raise unreadable_weights(folder.path / weights, error) from None
     if not rows or not any(f".{name}".endswith(".pre_classifier.weight") for name in names):
         raise ModelError(
             f"{folder.path / weights} holds no classification head (pre_classifier and classifier): "
@@ -160,8 +189,9 @@ def _labels_of_stranger(folder: ModelFolder, notes: Notes) -> Labels:
 
 
 def _labels_in_config(folder: ModelFolder) -> Optional[Labels]:
+    path = folder.path / "config.json"
     try:
-        id2label = json.loads((folder.path / "config.json").read_text("utf-8"))["id2label"]
+        id2label = msgspec.convert(read_object(path).get("id2label") if path.is_file() else None, dict[str, str])
         return Labels(tuple(id2label[str(index)] for index in range(len(id2label))))
-    except (OSError, ValueError, KeyError):
+    except (msgspec.ValidationError, KeyError):
         return None

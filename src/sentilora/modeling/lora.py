@@ -13,8 +13,7 @@ from transformers import PreTrainedModel
 
 from sentilora.config import LoraSettings
 from sentilora.errors import ConfigError
-
-HEAD = ("pre_classifier", "classifier")
+from sentilora.modeling.pretrained import HEAD
 
 
 def attach_lora(model: PreTrainedModel, settings: LoraSettings) -> PeftModel:

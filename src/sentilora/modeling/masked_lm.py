@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from transformers import DistilBertForMaskedLM
 
 from sentilora.artifacts import WEIGHTS
-from sentilora.errors import ModelError, OutputError, ParityError
-from sentilora.modeling.base import Base, transformers_silenced
+from sentilora.errors import ParityError
+from sentilora.modeling.base import Base
+from sentilora.modeling.pretrained import read_model, refuse_foreign_tokens, transformers_silenced
 from sentilora.modeling.saving import write_tokenizer
 from sentilora.notes import Notes
 from sentilora.text import TextEncoder
@@ -22,7 +22,9 @@ from sentilora.text import TextEncoder
 _HEAD = ("vocab_transform", "vocab_layer_norm", "vocab_projector")
 
 
-def load_masked_lm(base: Base, frequencies: npt.NDArray[np.int64], seed: int, notes: Notes) -> Any:
+def load_masked_lm(
+    base: Base, tokenizer: Tokenizer, frequencies: npt.NDArray[np.int64], seed: int, notes: Notes
+) -> Any:
     """The base as a `DistilBertForMaskedLM`, in fp32, its output projection tied to its word embeddings.
 
     A head that the base does not bring is random, but for the bias of its projection: the tokens' log frequencies,
@@ -30,30 +32,23 @@ def load_masked_lm(base: Base, frequencies: npt.NDArray[np.int64], seed: int, no
 
     Args:
         base: Where it is.
-        frequencies: int64 [vocabulary], how often each token occurs in the texts to learn from.
+        tokenizer: Of the base, which may have embeddings of more tokens.
+        frequencies: int64 [tokens of the tokenizer], how often each occurs in the texts to learn from.
         seed: Of a random head.
         notes: Told whether the head is new.
+
+    Raises:
+        ModelError: A weight of the encoder is not there or of another shape, a file is damaged, or the tokenizer is
+            of another model.
     """
     torch.manual_seed(seed)
-    with transformers_silenced():
-        model, loading = DistilBertForMaskedLM.from_pretrained(
-            base.folder,
-            dtype=torch.float32,
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
-    missing = {name.partition(".")[0] for name in loading["missing_keys"]}
-    if missing - set(_HEAD):
-        raise ModelError(
-            f"base {base.reference.id} lacks weights of a DistilBERT encoder: {', '.join(sorted(missing))}"
-        )
-    if missing:
+    model, new = read_model(DistilBertForMaskedLM, base.folder, _HEAD)
+    refuse_foreign_tokens(tokenizer, model, base.folder)
+    if new:
         notes.say(f"{base.reference.id} brings no head for masked words: a new one learns with it")
-        shares = (frequencies + 1) / (frequencies + 1).sum()
+        counts = 1 + np.pad(frequencies, (0, model.config.vocab_size - len(frequencies)))
         with torch.no_grad():
-            model.vocab_projector.bias.copy_(torch.from_numpy(np.log(shares)))
+            model.vocab_projector.bias.copy_(torch.from_numpy(np.log(counts / counts.sum())))
     return model.eval()  # no dropout: hardly a text is seen twice
 
 
@@ -62,14 +57,10 @@ def write_masked_lm(model: Any, tokenizer: Tokenizer, folder: Path) -> None:
 
     Raises:
         ParityError: A tensor was read back differently.
-        OutputError: The disk is full.
     """
     with transformers_silenced():
-        try:
-            model.save_pretrained(folder, safe_serialization=True)
-        except SafetensorError as error:
-            raise OutputError(f"cannot write {folder}: {error}") from None
-        written = DistilBertForMaskedLM.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
+        model.save_pretrained(folder, safe_serialization=True)
+    written, _ = read_model(DistilBertForMaskedLM, folder, ())
     expected = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
     for name, tensor in written.state_dict().items():
         if not torch.equal(tensor, expected[name]):

@@ -26,9 +26,9 @@ from sentilora.artifacts import (
 from sentilora.config import DeviceChoice
 from sentilora.errors import ModelError, OutputError
 from sentilora.inference import Classifier
-from sentilora.modeling.base import transformers_silenced
 from sentilora.modeling.devices import choose_device
 from sentilora.modeling.loading import base_of, load_adapter, load_merged, manifest_of
+from sentilora.modeling.pretrained import transformers_silenced
 from sentilora.modeling.saving import MERGE_TOLERANCE, Parity, torch_predictor, write_tokenizer
 from sentilora.notes import Notes
 from sentilora.progress import Progress

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from peft import LoraConfig
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
 from sentilora.artifacts import (
     ADAPTER_WEIGHTS,
@@ -21,7 +21,7 @@ from sentilora.artifacts import (
     write_json,
     write_manifest,
 )
-from sentilora.errors import OutputError, ParityError
+from sentilora.errors import ParityError
 from sentilora.inference import Classifier
 from sentilora.inference.predictor import Logits
 from sentilora.modeling.base import Base
@@ -103,15 +103,11 @@ def write_adapter(trained: Classifier, base: Base, manifest: Manifest, folder: P
 
     Raises:
         ParityError: A trained tensor was not saved.
-        OutputError: The disk is full.
     """
     model = torch_predictor(trained).model
     settings: LoraConfig = model.peft_config["default"]
     settings.base_model_name_or_path = base.name_for_plain_tools
-    try:
-        model.save_pretrained(folder, safe_serialization=True, save_embedding_layers=False)  # else it asks the Hub
-    except SafetensorError as error:
-        raise OutputError(f"cannot write {folder.parent}: {error}") from None
+    model.save_pretrained(folder, safe_serialization=True, save_embedding_layers=False)  # else it asks the Hub
     missing = untrained_parts(_tensor_names(folder / ADAPTER_WEIGHTS), settings.target_modules)
     if missing:
         raise ParityError(f"the adapter was saved without {', '.join(missing)}: please report this")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from sentilora.artifacts import (
     open_model,
     pickles_in,
     read_manifest,
+    read_object,
 )
 from sentilora.errors import HubError, ModelError
 from sentilora.notes import Notes
@@ -135,5 +135,5 @@ def _warn_of_places(folder: ModelFolder, notes: Notes) -> None:
         return
     if base.id != "embedded":
         notes.say(f"the base is the folder {base.id} of this machine: others must have it, and name it with --base")
-    named = json.loads((folder.path / ADAPTER_CONFIG).read_text("utf-8")).get("base_model_name_or_path")
+    named = read_object(folder.path / ADAPTER_CONFIG).get("base_model_name_or_path")
     notes.say(f"plain PEFT will look for the base at {named}, as {ADAPTER_CONFIG} says; sentilora will not")

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 
 from sentilora.artifacts import TOKENIZER
 from sentilora.config import MAX_CHARACTERS, Truncation
-from sentilora.errors import DataError, ModelError
+from sentilora.errors import DataError, ModelError, in_one_line
 
 _HEAD_SHARE = 4  # of `head+tail`, one part in four is head
 
@@ -112,11 +112,7 @@ class TextEncoder:
         path = folder / TOKENIZER
         if not path.is_file():
             raise ModelError(f"{folder} has no {TOKENIZER}: save the tokenizer beside the model")
-        try:
-            tokenizer = Tokenizer.from_file(str(path))
-        except Exception as error:  # noqa: BLE001 - the Rust library raises nothing narrower
-            raise ModelError(f"{path} is not a tokenizer: {error}") from None
-        return cls(tokenizer, max_length, truncation)
+        return cls(read_tokenizer(path), max_length, truncation)
 
     def cutting(self, max_length: int, truncation: Truncation) -> TextEncoder:
         """An encoder with this one's tokenizer, of which there is one in memory, that cuts texts otherwise."""
@@ -168,3 +164,15 @@ class TextEncoder:
             unknown=0 if self._unknown is None else ids.count(self._unknown),
             truncated=len(kept) < len(ids),
         )
+
+
+def read_tokenizer(path: Path) -> Tokenizer:
+    """The tokenizer in a `tokenizer.json`.
+
+    Raises:
+        ModelError: It is none.
+    """
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # noqa: BLE001 - the Rust library raises nothing narrower
+        raise ModelError(f"{path} is not a tokenizer ({in_one_line(error)}): copy it again") from None

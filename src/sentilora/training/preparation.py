@@ -19,11 +19,12 @@ from sentilora.config import TrainConfig
 from sentilora.errors import ConfigError
 from sentilora.inference import Classifier
 from sentilora.labels import SENTIMENT, LabelMap
-from sentilora.modeling.base import Base, find_base, load_pretrained, load_tokenizer
+from sentilora.modeling.base import Base, find_base
 from sentilora.modeling.devices import Batching, Device, Precision, choose_batching, choose_precision
 from sentilora.modeling.lora import attach_lora, count_parameters
 from sentilora.modeling.packed import packable
 from sentilora.modeling.predictor import TorchPredictor
+from sentilora.modeling.pretrained import load_pretrained, load_tokenizer, refuse_foreign_tokens
 from sentilora.notes import Notes
 from sentilora.tables import Columns, LabelledTexts, Source, Split, as_compared, read_labelled, split_labelled, subset
 from sentilora.text import EncodedText, EncodingSummary, TextEncoder, with_cleaning
@@ -119,6 +120,7 @@ def prepare(
 
     Raises:
         ConfigError: A setting does not fit the base.
+        ModelError: The base is not there, damaged, or no DistilBERT.
         DataError: The data are missing, or do not hold texts of both labels.
         HubError: The base or the data are on the Hub, which cannot be reached.
     """
@@ -138,6 +140,7 @@ def prepare(
 
     set_seed(config.seed)
     pretrained = load_pretrained(base.folder, SENTIMENT, config.base_dropout, config.attention_dropout)
+    refuse_foreign_tokens(encoder.tokenizer, pretrained, base.folder)
     positions = pretrained.config.max_position_embeddings
     if config.max_length > positions:
         raise ConfigError(

@@ -31,9 +31,10 @@ from sentilora.artifacts import (
 )
 from sentilora.config import PretrainConfig, load_pretrain_config
 from sentilora.errors import ConfigError, UserError
-from sentilora.modeling.base import Base, find_base, load_tokenizer
+from sentilora.modeling.base import Base, find_base
 from sentilora.modeling.devices import Device, Precision, choose_device, choose_precision
 from sentilora.modeling.masked_lm import load_masked_lm, write_masked_lm
+from sentilora.modeling.pretrained import load_tokenizer
 from sentilora.notes import Notes
 from sentilora.progress import Progress
 from sentilora.text import with_cleaning
@@ -146,7 +147,8 @@ def pretrain(
     tokenizer = with_cleaning(load_tokenizer(base.folder))
     corpus = read_corpus(texts, config, tokenizer)
     _logger.info(f"pretraining: {corpus.description}")
-    model = load_masked_lm(base, corpus.frequencies(tokenizer.get_vocab_size()), config.seed, notes).to(device.type)
+    frequencies = corpus.frequencies(tokenizer.get_vocab_size())
+    model = load_masked_lm(base, tokenizer, frequencies, config.seed, notes).to(device.type)
     if config.max_length > model.config.max_position_embeddings:
         raise ConfigError(
             f"setting 'max_length': {base.reference.id} has {model.config.max_position_embeddings} positions, "
