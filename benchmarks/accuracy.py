@@ -25,7 +25,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import yaml
 
 import sentilora
 from machine import write_result
@@ -33,7 +32,7 @@ from sentilora.analysis.calibration import abstention_points, answers_of, calibr
 from sentilora.analysis.evaluation import Abstaining, Evaluation, ask
 from sentilora.analysis.metrics import Answers
 from sentilora.artifacts import AbstentionPoint
-from sentilora.config import load_config
+from sentilora.config import load_config, parse_yaml
 from sentilora.errors import ModelError
 from sentilora.inference import Classifier
 from sentilora.inference.abstention import point_for
@@ -232,8 +231,16 @@ def main() -> None:
 
 
 def changes_of(options: Sequence[str]) -> dict[str, Any]:
-    """Settings by name, of SETTING=VALUE as YAML has values."""
-    return {name: yaml.safe_load(value) for name, _, value in (option.partition("=") for option in options)}
+    """Settings, nested as recipes have them, of SETTING=VALUE or OUTER.INNER=VALUE as recipes have values."""
+    changes: dict[str, Any] = {}
+    for option in options:
+        name, _, value = option.partition("=")
+        *outer, inner = name.split(".")
+        nested = changes
+        for each in outer:
+            nested = nested.setdefault(each, {})
+        nested[inner] = parse_yaml(value)
+    return changes
 
 
 def means_of(results: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import logging
 import os
+import resource
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Callable
 
 import pytest
 import torch
@@ -49,6 +51,11 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def reviews() -> LabelledTexts:
     return read_labelled("bundled")
+
+
+def with_files_of_at_most(size: int) -> Callable[[], None]:
+    """What a full disk does to a process: writing fails with an error of the operating system."""
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
 def make_base(folder: Path, texts: list[str], seed: int = 0) -> Path:

@@ -3,13 +3,16 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import sentilora
-from sentilora.artifacts import MANIFEST, new_folder, open_model, write_file, write_json
+from conftest import with_files_of_at_most
+from sentilora.artifacts import MANIFEST, new_folder, open_model, refuse_existing, write_file, write_json
 from sentilora.errors import ModelError, OutputError
 
 
@@ -66,11 +69,29 @@ def test_what_is_not_ours_is_never_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "reviews" / "mine.csv").exists()
 
 
-def test_a_full_disk_is_one_clear_line_and_leaves_nothing() -> None:
-    if not Path("/dev/full").exists():
-        pytest.skip("/dev/full is not there")
-    with pytest.raises(OutputError, match="cannot write"):
-        write_file(Path("/proc/nowhere.json"), b"x")
+@pytest.mark.parametrize("size", [300, 30_000])
+def test_a_full_disk_is_one_clear_line_and_leaves_nothing(run: sentilora.Run, tmp_path: Path, size: int) -> None:
+    """The weights of a merged model are written by safetensors, which has errors of its own."""
+    command = [sys.executable, "-m", "sentilora", "merge", str(run.folder), "--output", "merged"]
+    full = subprocess.run(
+        command,
+        cwd=tmp_path,
+        preexec_fn=with_files_of_at_most(size),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert full.returncode == 2, full.stderr
+    assert "cannot write" in full.stderr.splitlines()[-1]
+    assert "make room and give the command again" in full.stderr
+    assert "Traceback" not in full.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mount_point_is_refused_before_anything_is_done() -> None:
+    with pytest.raises(OutputError, match="/ is a mount point, which cannot be replaced: choose a folder in it"):
+        refuse_existing(Path("/"), overwrite=True)
 
 
 def test_what_has_its_name_outlasts_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

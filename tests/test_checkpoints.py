@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import resource
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -20,6 +19,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
 import sentilora
+from conftest import with_files_of_at_most
 from sentilora.artifacts import Manifest, write_manifest
 from sentilora.errors import ModelError, OutputError
 from sentilora.modeling import devices
@@ -104,8 +104,7 @@ def test_stopped_it_leaves_a_usable_checkpoint_and_goes_on(
     assert "Traceback" not in stopped.stderr
     checkpoint = max((tmp_path / "run.unfinished/checkpoints").iterdir())
     assert str(checkpoint.relative_to(tmp_path)) in stopped.stderr
-    answer = sentilora.Classifier.load(checkpoint)("A fine film.")
-    assert answer.label in ("negative", "positive")
+    assert sum(sentilora.Classifier.load(checkpoint)("A fine film.").probabilities) == pytest.approx(1)
     assert finish(arguments, tmp_path).returncode == 0
     assert (tmp_path / "run" / ADAPTER).read_bytes() == (uninterrupted / ADAPTER).read_bytes()
 
@@ -150,11 +149,6 @@ def test_two_trainings_do_not_write_into_one_folder(tmp_path: Path, tiny_base: P
     assert "another process is training into" in second.stderr
 
 
-def with_files_of_at_most(size: int) -> Callable[[], None]:
-    """What a full disk does to a process: writing fails with an error of the operating system."""
-    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-
-
 @pytest.mark.parametrize("size", [3_000, 30_000])
 def test_a_full_disk_is_said_in_one_line(tmp_path: Path, tiny_base: Path, reviews_csv: Path, size: int) -> None:
     full = finish(command(tiny_base, reviews_csv), tmp_path, preexec_fn=with_files_of_at_most(size))
@@ -163,6 +157,34 @@ def test_a_full_disk_is_said_in_one_line(tmp_path: Path, tiny_base: Path, review
     assert "File too large" in full.stderr
     assert "Traceback" not in full.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_another_version_began_is_begun_anew_on_request_only(
+    tmp_path: Path, tiny_base: Path, reviews_csv: Path
+) -> None:
+    assert interrupt(command(tiny_base, reviews_csv), tmp_path, signal.SIGINT, 7).returncode == 130
+    with (tmp_path / "run.unfinished/config.yaml").open("a", encoding="utf-8") as file:
+        file.write("of_the_future: 1\n")
+    refused = finish(command(tiny_base, reviews_csv), tmp_path)
+    assert refused.returncode == 2
+    assert "begun by another version (unknown setting 'of_the_future'" in refused.stderr
+    assert "--overwrite to begin anew" in refused.stderr
+    anew = finish(command(tiny_base, reviews_csv, "--overwrite"), tmp_path)
+    assert anew.returncode == 0, anew.stderr
+    assert "resumed" not in anew.stderr
+
+
+def test_the_number_of_cores_does_not_change_what_is_dropped(tmp_path: Path, run: sentilora.Run) -> None:
+    config = msgspec.structs.replace(run.config, base_dropout=0.2, attention_dropout=0.2)
+    cores = torch.get_num_threads()
+    logits = []
+    try:
+        for number in (1, 2):
+            torch.set_num_threads(number)
+            logits.append(sentilora.train(config, output=tmp_path / str(number)).validation_logits)
+    finally:
+        torch.set_num_threads(cores)
+    assert np.abs(logits[0] - logits[1]).max() < 1e-3
 
 
 def test_a_training_killed_after_its_last_step_only_ends(tmp_path: Path, run: sentilora.Run) -> None:

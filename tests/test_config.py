@@ -3,7 +3,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -124,4 +123,9 @@ def test_each_setting_has_a_flag_a_type_and_a_sentence() -> None:
     for setting in settings:
         assert setting.kind in (int, float, str, tuple, dict)
         assert setting.description.endswith(".")
-        assert yaml.safe_dump(list(setting.default) if setting.kind is tuple else setting.default)
+        assert setting.default is None or isinstance(setting.default, setting.kind)
+
+
+def test_a_dotted_name_is_told_how_to_be_nested() -> None:
+    with pytest.raises(ConfigError, match=r"unknown setting 'lora.rank': nest it, as in \{lora: \{rank: \.\.\.\}\}"):
+        load_config(overrides={"lora.rank": 8})

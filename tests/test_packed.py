@@ -130,8 +130,16 @@ def test_bf16_is_near(tiny_base: Path) -> None:
         assert similarity(found[name].flatten(), gradient.flatten(), dim=0) > 0.95, name
 
 
-@pytest.mark.parametrize("variant", [{"use_dora": True}, {"lora_bias": True}])
-def test_what_is_not_plain_lora_is_left_to_peft(tiny_base: Path, variant: dict[str, bool]) -> None:
+@pytest.mark.parametrize(
+    "variant",
+    [
+        {"use_dora": True},
+        {"lora_bias": True},
+        {"modules_to_save": ["embeddings"]},
+        {"modules_to_save": ["output_layer_norm"]},
+    ],
+)
+def test_what_is_not_plain_lora_is_left_to_peft(tiny_base: Path, variant: dict[str, Any]) -> None:
     config = LoraConfig(task_type=TaskType.SEQ_CLS, target_modules=["q_lin"], **variant)
     model = get_peft_model(load_pretrained(tiny_base, SENTIMENT), config)
     assert not packable(model)
@@ -182,5 +190,4 @@ def test_padded_training_learns_too(tmp_path: Path, run: sentilora.Run) -> None:
     ours = sentilora.train(**settings, batching="padded", output=tmp_path / "padded")
     assert ours.record.batching == "padded"
     assert run.record.batching == "packed"
-    assert ours.record.reload_difference <= 1e-5
     assert ours.record.epochs[-1].loss < ours.record.epochs[0].loss

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -22,7 +23,7 @@ from transformers import DistilBertConfig, DistilBertModel, get_scheduler
 import sentilora
 from sentilora.analysis import ClassificationMetrics, evaluate
 from sentilora.analysis.calibration import COOLEST, HOTTEST
-from sentilora.config import LoraSettings, load_config
+from sentilora.config import LoraSettings, TrainConfig, load_config
 from sentilora.errors import ConfigError, DataError, OutputError, UserError
 from sentilora.tables import Columns, read_labelled, split_labelled
 from sentilora.training.metric import SentimentMetric
@@ -99,7 +100,7 @@ def test_texts_of_which_no_word_is_known_are_left_out_and_counted(tmp_path: Path
     ours = sentilora.train(data=pd.concat([frame, odd]), output=tmp_path / "run", **settings)
     assert ours.record.training.endswith("3 rows dropped: no word that the base knows")
     answer = ours.classifier("😀")
-    assert answer.label in ("negative", "positive")
+    assert sum(answer.probabilities) == pytest.approx(1)
     assert any("holds no word that the model knows" in note for note in ours.classifier.notes)
 
 
@@ -115,7 +116,6 @@ def test_bf16_training_answers_in_fp32(tmp_path: Path, run: sentilora.Run, batch
     config = msgspec.structs.replace(run.config, precision="bf16", batching=batching)
     half = sentilora.train(config, output=tmp_path / "half")
     assert half.record.precision == "bf16"
-    assert half.record.reload_difference <= 1e-5
     reloaded = sentilora.Classifier.load(half.folder)("A fine film.")
     assert half.classifier("A fine film.").p_positive == pytest.approx(reloaded.p_positive, abs=1e-5)
     assert reloaded.p_positive != pytest.approx(run.classifier("A fine film.").p_positive, abs=1e-7)
@@ -221,7 +221,27 @@ def test_the_best_epoch_is_kept(tmp_path: Path, tiny_base: Path) -> None:
     assert stopped.record.epochs == best.record.epochs[: len(stopped.record.epochs)]
 
 
+@pytest.mark.parametrize(
+    ("settings", "saying"),
+    [
+        ({"learning_rate": -1.0}, "'learning_rate': expected"),
+        ({"max_length": 2}, "'max_length': expected"),
+        ({"epochs": 0}, "'epochs': expected"),
+        ({"seed": 2**33}, "'seed': expected"),
+        ({"precision": "fp8"}, "'precision': invalid enum value 'fp8'; choose auto, fp32"),
+        ({"lora": LoraSettings(rank=0)}, "'lora.rank': expected"),
+    ],
+)
+def test_a_config_made_in_python_is_looked_at(
+    run: sentilora.Run, tmp_path: Path, settings: dict[str, Any], saying: str
+) -> None:
+    with pytest.raises(ConfigError, match=saying):
+        sentilora.train(TrainConfig(**{"base": run.config.base, "data": run.config.data, **settings}), output=tmp_path)
+
+
 def test_early_stopping_needs_a_metric() -> None:
+    with pytest.raises(ConfigError, match="'early_stopping': say with 'best_by'"):
+        TrainConfig(early_stopping=2)
     with pytest.raises(ConfigError, match="'early_stopping': say with 'best_by'"):
         load_config(overrides={"early_stopping": 2})
 

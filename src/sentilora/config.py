@@ -92,14 +92,16 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     lora: LoraSettings = LoraSettings()
     epochs: Annotated[int, Meta(ge=1, le=1000, description="Passes over the training texts.")] = 4
     batch_size: Annotated[int, Meta(ge=1, le=65536, description="Texts in one optimiser step.")] = 16
-    learning_rate: Annotated[float, Meta(gt=0, le=1, description="Peak learning rate of AdamW.")] = 1e-3
+    learning_rate: Annotated[
+        float, Meta(gt=0, le=1, description="Peak learning rate of AdamW; larger gradients are scaled down to norm 1.")
+    ] = 1e-3
     head_learning_rate: Annotated[
         Optional[_LearningRate], Meta(description="Peak learning rate of the head, if not the adapter's.")
     ] = None
     weight_decay: Annotated[float, Meta(ge=0, lt=1, description="Decoupled weight decay of AdamW.")] = 0.0
     warmup: Annotated[float, Meta(ge=0, lt=1, description="Share of the steps over which the rate rises.")] = 0.0
     schedule: Annotated[
-        Literal["linear", "cosine", "cosine_with_restarts", "polynomial", "inverse_sqrt", "constant"],
+        Literal["linear", "cosine", "polynomial", "inverse_sqrt", "constant"],
         Meta(description="How the learning rate falls after the warm-up, as Transformers names it."),
     ] = "linear"
     label_smoothing: Annotated[
@@ -114,7 +116,12 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         ),
     ] = "none"
     gradient_accumulation_steps: Annotated[
-        int, Meta(ge=1, le=65536, description="Parts into which a step is split to save memory; results stay the same.")
+        int,
+        Meta(
+            ge=1,
+            le=65536,
+            description="Parts into which a step is split to save memory; only what dropout drops differs then.",
+        ),
     ] = 1
     best_by: Annotated[
         Optional[Literal["accuracy", "f1", "loss"]],
@@ -157,6 +164,15 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ] = None
     seed: Annotated[int, Meta(ge=0, lt=2**32, description="Seed of the split, the subset, the head and the order.")] = 0
 
+    def __post_init__(self) -> None:
+        """Refuse what no single setting's range can.
+
+        Raises:
+            ConfigError: Early stopping without a metric to stop by.
+        """
+        if self.early_stopping is not None and self.best_by is None:
+            raise ConfigError("setting 'early_stopping': say with 'best_by' which metric is to get better")
+
 
 class PretrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that decides what a pretraining makes of its texts; rates as Gururangan et al., 2020, appendix B."""
@@ -176,7 +192,9 @@ class PretrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     ] = 256
     batch_tokens: Annotated[int, Meta(ge=8, le=2**24, description="Most tokens in one optimiser step.")] = 8192
     mask_share: Annotated[float, Meta(gt=0, lt=1, description="Share of the tokens that are to be guessed.")] = 0.15
-    learning_rate: Annotated[float, Meta(gt=0, le=1, description="Peak learning rate of AdamW.")] = 5e-4
+    learning_rate: Annotated[
+        float, Meta(gt=0, le=1, description="Peak learning rate of AdamW; larger gradients are scaled down to norm 1.")
+    ] = 5e-4
     weight_decay: Annotated[float, Meta(ge=0, lt=1, description="Decoupled weight decay of AdamW.")] = 0.01
     warmup: Annotated[
         float, Meta(ge=0, lt=1, description="Share of the steps over which the rate rises; then it falls linearly.")
@@ -272,10 +290,7 @@ def load_config(recipe: Optional[str] = None, overrides: Optional[Mapping[str, A
         if any(isinstance(value, bool) for value in settings["label_map"]):
             raise ConfigError("setting 'label_map': YAML reads yes, no, on, off as true and false: put them in quotes")
         settings["label_map"] = {str(value): str(meaning) for value, meaning in settings["label_map"].items()}
-    config = _converted(settings, TrainConfig)
-    if config.early_stopping is not None and config.best_by is None:
-        raise ConfigError("setting 'early_stopping': say with 'best_by' which metric is to get better")
-    return config
+    return _converted(settings, TrainConfig)
 
 
 def load_pretrain_config(path: Optional[str] = None, overrides: Optional[Mapping[str, Any]] = None) -> PretrainConfig:
@@ -285,6 +300,19 @@ def load_pretrain_config(path: Optional[str] = None, overrides: Optional[Mapping
         ConfigError: The file is not readable or not YAML, or a setting is unknown, of the wrong type or out of range.
     """
     return _converted({**({} if path is None else _read_recipe(path)), **(overrides or {})}, PretrainConfig)
+
+
+def checked(config: _Config) -> _Config:
+    """A configuration that Python code made, which nothing has looked at yet.
+
+    Raises:
+        ConfigError: A setting is of the wrong type or out of range.
+    """
+    settings = msgspec.structs.asdict(config)
+    for name, value in settings.items():
+        if isinstance(value, msgspec.Struct):
+            settings[name] = msgspec.structs.asdict(value)
+    return _converted(settings, type(config))
 
 
 def dump_config(config: Union[TrainConfig, PretrainConfig]) -> str:
@@ -314,12 +342,22 @@ def recipe_source(recipe: str) -> str:
 def _read_recipe(recipe: str) -> dict[str, Any]:
     source = recipe_source(recipe)
     try:
-        settings = yaml.load(source, _RecipeLoader) or {}  # noqa: S506 - a SafeLoader
+        settings = parse_yaml(source) or {}
     except (yaml.YAMLError, ValueError) as error:  # the latter for 2024-99-99, which is no day
         raise ConfigError(f"recipe {recipe} cannot be read as YAML: {' '.join(str(error).split())}") from None
     if not isinstance(settings, dict):
         raise ConfigError(f"recipe {recipe} must hold 'name: value' lines, not a {type(settings).__name__}")
     return settings
+
+
+def parse_yaml(source: str) -> Any:
+    """What YAML says, read as recipes are.
+
+    Raises:
+        yaml.YAMLError: It is none, or has a name twice.
+        ValueError: A date is none.
+    """
+    return yaml.load(source, _RecipeLoader)  # noqa: S506 - a SafeLoader
 
 
 class _RecipeLoader(yaml.SafeLoader):
@@ -359,8 +397,10 @@ def _refuse_unknown(settings: Mapping[str, Any], config: type[msgspec.Struct]) -
     for path in _paths(settings):
         if path not in known and not any(other[: len(path)] == path for other in known):
             name = ".".join(path)
-            near = _nearest(path, list(known))
+            near = name if tuple(name.split(".")) in known else _nearest(path, list(known))
             hint = f"did you mean '{near}'?" if near else f"known are {', '.join(map('.'.join, known))}"
+            if near == name:
+                hint = f"nest it, as in {{{name.replace('.', ': {')}: ...}}}}"
             raise ConfigError(f"unknown setting '{name}': {hint}")
 
 

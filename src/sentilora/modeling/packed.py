@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - as PyTorch's users call it
 from peft import PeftModel, PeftType
 from peft.tuners.lora import Linear as LoraLayer
+from peft.utils.other import AuxiliaryTrainingWrapper
 from torch import Tensor, nn
 from transformers import DistilBertForSequenceClassification
 
@@ -32,6 +33,8 @@ def packable(model: nn.Module) -> bool:
         return False
     if isinstance(model, PeftModel) and any(each.peft_type != PeftType.LORA for each in model.peft_config.values()):
         return False
+    if any(isinstance(module, AuxiliaryTrainingWrapper) for module in classifier.distilbert.modules()):
+        return False  # a part trained whole, beside the original, which is what would be read here
     linear = [layer for block in classifier.distilbert.transformer.layer for layer in _linear_layers(block)]
     return all(type(layer) is nn.Linear or _is_plain_lora(layer) for layer in linear)
 

@@ -252,11 +252,18 @@ class StopRequest:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Take the signals in this block, if it runs in the main thread, which alone can."""
+        """Take the signals in this block, if it runs in the main thread, which alone can.
+
+        A handler that was not set from Python could not be set again: such a signal stays with who has it.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {number: signal.signal(number, self._take) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {
+            number: signal.signal(number, self._take)
+            for number in (signal.SIGINT, signal.SIGTERM)
+            if signal.getsignal(number) is not None
+        }
         try:
             yield
         finally:

@@ -20,7 +20,7 @@ from sentilora.artifacts import (
     run_folder,
     unfinished,
 )
-from sentilora.config import TrainConfig, load_config
+from sentilora.config import TrainConfig, checked, load_config
 from sentilora.errors import UserError
 from sentilora.inference.predictor import Logits
 from sentilora.modeling.devices import choose_device
@@ -67,6 +67,7 @@ def train(
     Raises:
         ConfigError: A setting is unknown or out of range, or names a tracker that is not installed.
         DataError: The data are missing, or do not hold texts of both labels.
+        ModelError: The base is not there, damaged, or no DistilBERT.
         HubError: The base or the data are on the Hub, which cannot be reached.
         OutputError: `output` exists, or a training was begun there with other settings or data, or on a machine that
             computes otherwise, and `overwrite` is false; or the disk is full.
@@ -80,7 +81,7 @@ def train(
         )
     if config is not None and settings:
         raise TypeError("give a config or settings, not both")
-    config = config or load_config(overrides=settings)
+    config = load_config(overrides=settings) if config is None else checked(config)
     if data is not None:
         config = msgspec.structs.replace(config, data=name_of(data), validation=None)
     if validation is not None:

@@ -23,12 +23,11 @@ from sentilora.modeling.packed import PackedMaskedLM
 from sentilora.training.checkpoints import moments_in, moments_of, read_progress
 from sentilora.training.corpus import Corpus
 from sentilora.training.masking import MaskedPiece, Masking
-from sentilora.training.parts import TOKENS_A_PART, PartWorkers, even_parts
-from sentilora.training.trainer import DivergedError
+from sentilora.training.parts import PARTS_AT_ONCE, TOKENS_A_PART, PartWorkers, even_parts
+from sentilora.training.trainer import LARGEST_GRADIENT, DivergedError
 
 _TOKENS_A_PART = {"cpu": TOKENS_A_PART, "cuda": 32768, "mps": 16384}
 _TIMED_STEPS = 3
-_LARGEST_GRADIENT = 1.0  # its norm; larger ones are scaled down
 _TENSORS = "training.safetensors"
 _PROGRESS = "training.json"
 
@@ -129,7 +128,7 @@ class MaskedLearner:
         loss = self._add_gradients(self.batches[step], step)
         if not math.isfinite(loss):
             raise DivergedError
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), _LARGEST_GRADIENT)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), LARGEST_GRADIENT)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
@@ -193,7 +192,7 @@ class MaskedLearner:
 
     def _parts(self, masked: Sequence[MaskedPiece]) -> list[list[int]]:
         """Rows in parts that fit the memory."""
-        at_once = self.workers.count if self.workers is not None else 1
+        at_once = PARTS_AT_ONCE if self.workers is not None else 1
         return even_parts([len(piece.ids) for piece in masked], _TOKENS_A_PART[self.model.device.type], at_once)
 
     def _guess(self, part: Sequence[MaskedPiece]) -> tuple[torch.Tensor, torch.Tensor]:

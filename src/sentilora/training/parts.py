@@ -14,7 +14,7 @@ from torch import Tensor
 from sentilora.modeling.dropouts import drawn_seeds
 
 TOKENS_A_PART = 2048  # on two CPU cores the fastest of 1024, 2048 and 4096
-_AT_ONCE = 2
+PARTS_AT_ONCE = 2  # by two threads, or one after the other on one core: dropout draws for parts, and is to be the same
 
 
 def even_parts(lengths: Sequence[int], tokens: int, multiple: int) -> list[list[int]]:
@@ -41,15 +41,15 @@ class PartWorkers:
 
     def __init__(self) -> None:
         cores = torch.get_num_threads()
-        self.count = min(_AT_ONCE, cores)
-        self._pool = ThreadPoolExecutor(self.count)
-        started = Barrier(self.count)
+        threads = min(PARTS_AT_ONCE, cores)
+        self._pool = ThreadPoolExecutor(threads)
+        started = Barrier(threads)
 
         def start(_: int) -> None:
-            torch.set_num_threads(cores // self.count)  # of this thread
+            torch.set_num_threads(cores // threads)  # of this thread
             started.wait()
 
-        list(self._pool.map(start, range(self.count)))
+        list(self._pool.map(start, range(threads)))
         torch.set_num_threads(cores)  # of threads to come
 
     def add_gradients(

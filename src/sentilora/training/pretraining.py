@@ -29,7 +29,7 @@ from sentilora.artifacts import (
     write_file,
     write_json,
 )
-from sentilora.config import PretrainConfig, load_pretrain_config
+from sentilora.config import PretrainConfig, checked, load_pretrain_config
 from sentilora.errors import ConfigError, UserError
 from sentilora.modeling.base import Base, find_base
 from sentilora.modeling.devices import Device, Precision, choose_device, choose_precision
@@ -125,18 +125,25 @@ def pretrain(
             dropped.
         **settings: Fields of `PretrainConfig` by name, such as `base="embedded", minutes=40`; only without `config`.
 
+    Returns:
+        The base, as `train(base=...)` takes its folder, and how well hidden tokens are guessed before and after.
+
     Raises:
         ConfigError: A setting is unknown or out of range, or does not fit the base.
         DataError: There are no such texts, or too few.
+        ModelError: The base is not there, damaged, or no DistilBERT.
         HubError: The base or the texts are on the Hub, which cannot be reached.
         OutputError: `output` exists, or a pretraining was begun there with other settings or texts, and `overwrite` is
             false; or the disk is full.
+        DivergedError: The loss is no number any more: the learning rate is too high.
         InterruptedTrainingError: The user stopped it; a checkpoint is left.
         ParityError: What was written is not what was trained.
     """
+    if config is not None and not isinstance(config, PretrainConfig):
+        raise TypeError(f"the second argument is a PretrainConfig, not a {type(config).__name__}: pretrain(texts, ...)")
     if config is not None and settings:
         raise TypeError("give a config or settings, not both")
-    config = config or load_pretrain_config(overrides=settings)
+    config = load_pretrain_config(overrides=settings) if config is None else checked(config)
     folder = Path(output)
     refuse_existing(folder, overwrite)
     few_kernels_kept()

@@ -37,13 +37,14 @@ from sentilora.training.checkpoints import (
 from sentilora.training.log import StepLog
 from sentilora.training.metric import SentimentMetric
 from sentilora.training.objective import Objective
-from sentilora.training.parts import TOKENS_A_PART, PartWorkers, even_parts
+from sentilora.training.parts import PARTS_AT_ONCE, TOKENS_A_PART, PartWorkers, even_parts
 from sentilora.training.preparation import Preparation
 from sentilora.training.processes import without_launched_precision
 from sentilora.training.sampling import EpochSampler
 
 _logger = logging.getLogger("sentilora")
 
+LARGEST_GRADIENT = 1.0  # its norm; larger ones are scaled down
 PACKED_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -152,7 +153,7 @@ class LoraTrainer(Trainer):  # type: ignore[misc]
                 yield list(part)
                 continue
             lengths = [len(token_ids[row]) for row in part]
-            for rows in even_parts(lengths, TOKENS_A_PART, self.workers.count if self.workers is not None else 1):
+            for rows in even_parts(lengths, TOKENS_A_PART, PARTS_AT_ONCE if self.workers is not None else 1):
                 yield [part[row] for row in rows]
 
     def _loss_of(self, token_ids: Sequence[Sequence[int]], labels: torch.Tensor) -> Callable[..., torch.Tensor]:
@@ -297,6 +298,7 @@ def build_trainer(prepared: Preparation, config: TrainConfig, checkpoints: Check
         per_device_train_batch_size=config.batch_size,
         learning_rate=config.learning_rate,
         weight_decay=config.weight_decay,
+        max_grad_norm=LARGEST_GRADIENT,
         lr_scheduler_type=config.schedule if config.schedule != "constant" else "constant_with_warmup",
         warmup_steps=_warmup_steps(len(prepared.train.texts), config),
         # Under autocast; what is packed has its weights in bf16.
