@@ -193,7 +193,8 @@ def with_sentilora(arguments: argparse.Namespace) -> dict[str, float]:
 
     import sentilora
 
-    recipe = {"precision": "fp32", "base_dropout": 0.1, "attention_dropout": 0.1} if arguments.worker == "same" else {}
+    same: dict[str, Any] = {"precision": "fp32", "base_dropout": 0.1, "attention_dropout": 0.1}
+    recipe = same if arguments.worker == "same" else {}
     with tempfile.TemporaryDirectory() as folder:
         run = sentilora.train(
             base=str(arguments.base),

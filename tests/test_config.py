@@ -94,6 +94,12 @@ def test_a_recipe_that_is_no_mapping_is_refused(tmp_path: Path, content: str) ->
         load_config(str(path))
 
 
+def test_a_recipe_in_another_encoding_is_told_so(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("data: cafés.csv", "latin-1")
+    with pytest.raises(ConfigError, match=r"mine\.yaml is not UTF-8 text: save it as UTF-8"):
+        load_config(str(tmp_path / "mine.yaml"))
+
+
 def test_numbers_are_written_as_people_write_them_and_names_once(tmp_path: Path) -> None:
     recipe = tmp_path / "mine.yaml"
     recipe.write_text("learning_rate: 1e-3\nweight_decay: 5E-2\n", "utf-8")

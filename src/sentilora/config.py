@@ -324,13 +324,15 @@ def recipe_source(recipe: str) -> str:
     """The YAML of a packaged recipe, or of a file.
 
     Raises:
-        ConfigError: There is neither.
+        ConfigError: There is neither, or the file is not UTF-8.
     """
     if recipe in recipe_names():
         return (resources.files("sentilora") / "recipes" / f"{recipe}.yaml").read_text("utf-8")
     try:
         return Path(recipe).read_text("utf-8")
-    except (OSError, UnicodeDecodeError):
+    except UnicodeDecodeError:
+        raise ConfigError(f"recipe {recipe} is not UTF-8 text: save it as UTF-8") from None
+    except OSError:
         names = ", ".join(recipe_names())
         near = difflib.get_close_matches(recipe, recipe_names(), n=1)
         hint = f"did you mean {near[0]}? " if near else ""
