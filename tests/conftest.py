@@ -13,6 +13,7 @@ from typing import Callable
 
 import pytest
 import torch
+from hypothesis import settings
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import DistilBertConfig, DistilBertModel
 
@@ -22,6 +23,9 @@ from sentilora.tables import LabelledTexts, read_labelled
 
 # No test may ask the real Hub; the ones about the Hub bring their own.
 os.environ["HF_HUB_OFFLINE"] = "1"
+
+settings.register_profile("untimed", deadline=None)  # a busy machine is no defect
+settings.load_profile("untimed")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -80,7 +80,7 @@ def test_many_equal_texts_each_point_to_an_earlier_one() -> None:
     assert near_duplicates([]) == near_duplicates(["one"]) == near_duplicates([], ["one"]) == []
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.lists(st.lists(st.sampled_from("abc"), max_size=8).map(" ".join), max_size=12), st.sampled_from([0.5, 0.8, 1])
 )

@@ -8,7 +8,7 @@ import shutil
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -46,7 +46,6 @@ def test_a_known_temperature_is_found(temperature: float, names: int) -> None:
     assert fit_temperature((honest * temperature).astype(np.float32), labels) == pytest.approx(temperature, rel=0.05)
 
 
-@settings(deadline=None)
 @given(
     arrays(np.float32, st.tuples(st.integers(1, 30), st.just(2)), elements=st.floats(-30, 30, width=32)),
     st.integers(0, 2**32 - 1),
@@ -105,7 +104,6 @@ def test_chance_exceeds_the_calibration_error_that_it_makes_in_5_of_100_draws(n:
     assert ece_if_calibrated(Answers(np.array([0, 1]), np.array([0.0, 1.0]))) == 0
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 20).map(lambda n: n / 20)), min_size=1, max_size=300))
 def test_each_point_says_what_answering_from_it_on_gave(pairs: list[tuple[int, float]]) -> None:
     answers = Answers(np.array([label for label, _ in pairs]), np.array([p for _, p in pairs]))

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from huggingface_hub import ModelCard
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import sentilora
@@ -209,7 +209,6 @@ def test_what_is_not_known_is_not_made_up(run: sentilora.Run) -> None:
     assert card.data.eval_results is None
 
 
-@settings(deadline=None)
 @given(st.text(min_size=1, max_size=40), st.text(max_size=60))
 def test_odd_names_do_no_harm(name: str, data: str) -> None:
     training = Training(
@@ -259,7 +258,6 @@ CONFIGS = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(CONFIGS)
 def test_the_commands_make_the_same_configuration(config: TrainConfig) -> None:
     shell = shlex.split(shell_command(config, Path("runs/my run")))

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pytest
 import sklearn.metrics as reference
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import sentilora
@@ -43,7 +43,6 @@ SCORED = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(SCORED)
 def test_the_measures_are_those_of_scikit_learn(rows: list[tuple[int, float, int]]) -> None:
     labels, p, weights = (np.array(column) for column in zip(*rows))

@@ -68,7 +68,7 @@ def test_effects_from_a_bundle_are_exact(bundle: Path) -> None:
         assert span.effect == pytest.approx(whole - log_odds(classifier, rest, explanation.label), abs=1e-12)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 @given(
     text=st.text(max_size=60)
     | st.lists(st.sampled_from(["good", "bad,", "film.", "👍🏽", "é", "\n", "<br />", "\u2003", "zażółć", "<BR>"])).map(

@@ -91,7 +91,7 @@ def survives(connection: http.client.HTTPConnection, path: str, body: bytes, con
 
 
 @given(case=mutated(), content_type=st.sampled_from(TYPES))
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, suppress_health_check=list(HealthCheck))
 def test_no_mutated_body_breaks_the_server(
     client: httpx.Client, connection: http.client.HTTPConnection, case: tuple[str, bytes], content_type: str
 ) -> None:
@@ -100,7 +100,7 @@ def test_no_mutated_body_breaks_the_server(
 
 @pytest.mark.slow
 @given(case=mutated(), content_type=st.sampled_from(TYPES))
-@settings(max_examples=10_000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10_000, suppress_health_check=list(HealthCheck))
 def test_nor_does_any_of_ten_thousand(
     client: httpx.Client, connection: http.client.HTTPConnection, case: tuple[str, bytes], content_type: str
 ) -> None:

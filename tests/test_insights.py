@@ -151,7 +151,7 @@ def test_few_equal_texts_break_nothing() -> None:
     assert counts.find("words").positive == counts.find("phrases").positive == []
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.lists(st.sampled_from("bcdefgh"), max_size=6).map(" ".join), st.booleans())))
 def test_what_is_forgotten_is_bounded_and_said(texts: list[tuple[str, bool]]) -> None:
     small, whole = TermCounts(most=30), TermCounts()

@@ -160,7 +160,7 @@ text_cell = st.text(st.characters(exclude_categories=["Cs"], exclude_characters=
 
 
 @given(st.lists(st.tuples(text_cell, text_cell), max_size=20), st.sampled_from([".csv", ".tsv"]), st.integers(1, 7))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_cells_come_back_as_they_were(
     tmp_path: Path, rows: list[tuple[str, str]], ending: str, chunk_rows: int
 ) -> None:

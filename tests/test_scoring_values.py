@@ -86,7 +86,7 @@ def test_numbers_of_json_lines_stay_exact_in_parquet(
     ),
     st.integers(2, 4),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_columns_of_files_that_disagree(arrays: list[pa.Array], count: int) -> None:
     """Whatever the order, one type that every file's values can be written in, without a change."""
     fields = [pa.field("", array.type) for array in arrays[:count]]

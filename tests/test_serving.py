@@ -471,7 +471,7 @@ fields = st.sampled_from(["texts", "inputs", "input", "adapter", "model", "param
     path=st.sampled_from(["/v1/predict", "/predict", "/classify", "/", "/models/tiny", "/tokenize"]),
     body=st.dictionaries(fields, values, max_size=3) | values,
 )
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_body_breaks_the_server(client: httpx.Client, path: str, body: Any) -> None:
     response = client.post(path, content=json.dumps(body).encode("utf-8", "surrogatepass"), headers=JSON)
     assert response.status_code in (200, 400, 404, 413, 422), response.text

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sentilora.errors import DataError
@@ -118,7 +118,6 @@ def test_bytes_that_are_not_utf8_are_refused(tmp_path: Path) -> None:
         read_texts(tmp_path / "lines.txt")
 
 
-@settings(deadline=None)
 @given(st.integers(1, 300), st.booleans())
 def test_a_quote_that_is_never_closed_takes_no_row_with_it(broken: int, label_first: bool) -> None:
     texts = [f"film {n}" for n in range(1, 301)]
