@@ -13,7 +13,8 @@ import msgspec
 from sentilora import artifacts
 from sentilora.artifacts import Manifest
 from sentilora.config import CHUNK_ROWS
-from sentilora.scoring.journal import REJECTS, SHARD_RECORD, JournalEntry, ShardRecord
+from sentilora.scoring.job import SHARD_RECORD
+from sentilora.scoring.journal import REJECTS, JournalEntry, ShardRecord
 from sentilora.scoring.rows import ChunkRecord, Reject
 from sentilora.training.pretraining import PretrainRecord
 from sentilora.training.run import RunRecord

@@ -12,7 +12,7 @@ from sentilora.serving.refusals import Reason
 INTRODUCTION = """# HTTP API
 
 Made from the server's OpenAPI description by `make docs`; a running server has it at `/openapi.json`, and a page to try
-it at `/`. Where the server was given keys, every request but those to `/`, `/health` and `/ready` carries one:
+it at `/`. Where the server was given keys, every request but those for the page, `/health` and `/ready` carries one:
 `Authorization: Bearer KEY`. An `X-Request-ID` that a request brings is kept, in the answer and in the log; one is made
 where there is none.
 
@@ -92,7 +92,8 @@ def _kind(schema: Mapping[str, Any]) -> str:
     if "const" in schema or "enum" in schema:
         return " or ".join(f"`{json.dumps(value)}`" for value in schema.get("enum", [schema.get("const")]))
     if schema.get("type") == "array":
-        return f"list of {_kind(schema.get('items', {}))}"
+        items = _kind(schema.get("items", {}))
+        return f"list of ({items})" if " or " in items else f"list of {items}"
     if schema.get("type") == "object" and isinstance(schema.get("additionalProperties"), dict):
         return f"object of {_kind(schema['additionalProperties'])}"
     return str(schema.get("type", "anything"))

@@ -110,6 +110,14 @@ def test_files_of_other_kinds(page: Any, tiny: sentilora.Classifier, tmp_path: P
         **{"id": 1, "text": 7},
         **dict.fromkeys(["sentiment", "p_positive", "confidence", "truncated"]),
     }
+    drop(page, "list.json", f'[{big},\n {{"text": "[{{\\"}}",\n "n": 1.10}}, {{"text": "{BAD}"}}]'.encode())
+    first, second, third = scored(page).decode().splitlines()
+    assert first.startswith(big[:-1])  # with a number that JavaScript would round
+    assert second.startswith('{"text": "[{\\"}", "n": 1.10,')
+    assert json.loads(third)["confidence"] == tiny(BAD).confidence
+
+    drop(page, "blank.csv", f"\r\n\r\nn,text\r\n1,{BAD}\r\n".encode())
+    assert rows_of(scored(page))[0]["text"] == BAD
 
 
 @pytest.mark.parametrize(

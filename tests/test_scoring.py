@@ -211,14 +211,16 @@ def test_broken_rows_are_told_apart_by_number_and_stop_nothing(tmp_path: Path, b
 def test_broken_lines_of_json(tmp_path: Path, bundle: Path) -> None:
     lines = [b'{"text":"good"}', b'{"text":', b"[1]", b'{"text":3}', b'{"text":null}', b'{"other":"x"}', b"", b"\xff"]
     lines.append(b'{"text":"good","more":' + 5_000 * b"[" + 5_000 * b"]" + b"}")
+    lines += [b'{"text":"cut \\ud83d"}', b'{"text":"whole \\ud83d\\ude00, and \\\\ud83d","more":NaN}']
     (tmp_path / "in.jsonl").write_bytes(b"\n".join([*lines, b'{"text":"caf\xc3\xa9"}']))
     result = score(tmp_path / "in.jsonl", tmp_path / "out.jsonl", model=bundle)
     assert [row["text"] for row in read_any(tmp_path / "out.jsonl")] == ["good", "café"]
     reasons = dict(rejects_of(tmp_path / "out.jsonl"))
-    assert list(reasons) == [2, 3, 4, 5, 6, 7, 8]
+    assert list(reasons) == [2, 3, 4, 5, 6, 7, 8, 9, 10]
     assert "malformed" in reasons[2] and "object" in reasons[3] and "not text" in reasons[4] and "UTF-8" in reasons[7]
     assert "nested too deeply" in reasons[8]
-    assert (result.scored, result.rejected) == (2, 7)
+    assert "half of a character" in reasons[9] and "malformed" in reasons[10]
+    assert (result.scored, result.rejected) == (2, 9)
 
 
 def command(model: Path, *arguments: object) -> list[str]:

@@ -6,9 +6,12 @@ import csv
 import functools
 import gzip
 import http.server
+import os
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import openpyxl
@@ -20,9 +23,10 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForSequenceClassification
 
 import sentilora
-from sentilora.errors import ConfigError, DataError, ModelError
+from sentilora.errors import ConfigError, DataError, ModelError, OutputError
 from sentilora.export import export
 from sentilora.scoring import gather, score
+from sentilora.scoring.rows import RowScorer
 
 TEXTS = ["A warm, funny film", "Dull and far too long", "The lamp broke on day two", "Ein schöner Abend"]
 
@@ -95,6 +99,89 @@ def test_a_folder_may_hold_what_scoring_writes_there(
     assert output.read_bytes() == expected
     with pytest.raises(ConfigError, match="is an input"):
         score([folder / "a.csv", output], output, model=bundle, overwrite=True)
+
+
+def test_parts_of_a_data_set_of_the_hub_are_inputs(bundle: Path, tmp_path: Path) -> None:
+    """Their names are those of our shards, of which the records tell them."""
+    for name in ("test-00000-of-00001", "train-00000-of-00002", "train-00001-of-00002"):
+        pyarrow.parquet.write_table(pa.table({"text": TEXTS}), tmp_path / f"{name}.parquet")
+    assert score(tmp_path, tmp_path / "train.parquet", model=bundle).rows == 12
+    score(f"{tmp_path}/train-*", tmp_path / "train.parquet", model=bundle, shard="1/2", overwrite=True)
+    assert score(tmp_path, tmp_path / "train.parquet", model=bundle, overwrite=True).rows == 12
+
+
+def test_an_input_is_no_output_however_it_is_named(bundle: Path, tmp_path: Path) -> None:
+    for name, output, options in (
+        ("x-1-of-2.csv", str(tmp_path / "x.csv"), {"shard": "1/2"}),
+        ("in.csv", f"file://{tmp_path}/in.csv", {}),
+    ):
+        path = write_texts(tmp_path / name)
+        before = path.read_bytes()
+        with pytest.raises(ConfigError, match="is an input: name another output"):
+            score(path, output, model=bundle, overwrite=True, **options)
+        assert path.read_bytes() == before
+
+
+def test_an_output_that_is_a_link_is_refused(folder: Path, bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "there.csv").write_text("precious", "utf-8")
+    for link, target in (("link.csv", "there.csv"), ("dangling.csv", "nowhere.csv")):
+        (tmp_path / link).symlink_to(tmp_path / target)
+        with pytest.raises(OutputError, match=rf"{link} is a link, and is not written through: name the file itself"):
+            score(folder, tmp_path / link, model=bundle, overwrite=True)
+    shard = score(folder, tmp_path / "s.csv", model=bundle, shard="1/1").output
+    with pytest.raises(OutputError, match=r"link.csv is a link"):
+        gather([shard], tmp_path / "link.csv", overwrite=True)
+    assert (tmp_path / "there.csv").read_text("utf-8") == "precious"
+
+
+def test_outputs_may_lie_in_the_models_folder(folder: Path, bundle: Path, tmp_path: Path) -> None:
+    model = shutil.copytree(bundle, tmp_path / "model")
+    output = model / "scored.csv"
+    shards = [score(folder, output, model=model, chunk_rows=2, shard=f"{number}/2").output for number in (1, 2)]
+    gather(shards, output)
+    score(folder, tmp_path / "beside.csv", model=bundle)
+    assert output.read_bytes() == (tmp_path / "beside.csv").read_bytes()
+
+
+def test_a_file_that_comes_meanwhile_is_kept(
+    folder: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "scored.csv"
+
+    def scored(scorer: RowScorer, *chunk: Any, real: Any = RowScorer.__call__) -> Any:
+        output.write_text("precious", "utf-8")
+        return real(scorer, *chunk)
+
+    monkeypatch.setattr(RowScorer, "__call__", scored)
+    with pytest.raises(OutputError, match="exists already"):
+        score(folder, output, model=bundle)
+    assert output.read_text("utf-8") == "precious"
+    monkeypatch.undo()
+    output.unlink()
+    assert score(folder, output, model=bundle).resumed == 7
+
+
+@pytest.mark.parametrize("name", ["\u0130stanbul.csv", "a.csv.csv", "A.CSV"])
+def test_shards_are_named_after_any_name(folder: Path, bundle: Path, tmp_path: Path, name: str) -> None:
+    output = score(folder, tmp_path / name, model=bundle, shard="1/2").output
+    stem, ending = name[:-4], name[-4:]
+    assert Path(output).name == f"{stem}-1-of-2{ending}"
+
+
+def test_names_that_no_record_can_hold_are_one_line(bundle: Path, tmp_path: Path) -> None:
+    strange = tmp_path / os.fsdecode(b"caf\xe9.csv")
+    try:
+        write_texts(strange)
+    except OSError:
+        pytest.skip("this file system takes names in UTF-8 only")
+    with pytest.raises(DataError, match=r"caf\\udce9\.csv' has a name that is not UTF-8"):
+        score(tmp_path, tmp_path / "out.csv", model=bundle)
+    write_texts(tmp_path / "in.csv")
+    long = tmp_path / f"{'x' * 250}.csv"
+    shard = score(tmp_path / "in.csv", tmp_path / "s.csv", model=bundle, shard="1/1").output
+    for write in (lambda: score(tmp_path / "in.csv", long, model=bundle), lambda: gather([shard], long)):
+        with pytest.raises(OutputError, match=r"cannot write .*: File name too long"):
+            write()
 
 
 def test_files_of_a_web_server(web: str, folder: Path, bundle: Path, tmp_path: Path) -> None:

@@ -115,3 +115,17 @@ def test_bytes_are_kept_or_told_apart(tmp_path: Path, bundle: Path, output: str)
         assert (result.scored, list(reasons)) == (1, [1, 3])
         assert "column 'thumb' is not UTF-8" in reasons[1]
         assert read_any(tmp_path / output)[0]["thumb"] == "plain"
+
+
+@pytest.mark.parametrize("output", ["out.csv", "out.jsonl", "out.parquet"])
+def test_bytes_inside_lists_are_kept_or_told_apart(tmp_path: Path, bundle: Path, output: str) -> None:
+    tags = pa.ListArray.from_arrays([0, 1, 2, 2], pa.array([b"caf\xe9", b"tea"], pa.binary()).view(pa.string()))
+    table = pa.table({"text": ["fine", "good", "poor"], "tags": tags})
+    pyarrow.parquet.write_table(table, tmp_path / "in.parquet")
+    result = score(tmp_path / "in.parquet", tmp_path / output, model=bundle)
+    if output == "out.parquet":
+        assert result.scored == 3
+    else:
+        ((row, reason),) = rejects_of(tmp_path / output)
+        assert (row, reason.startswith("column 'tags' is not UTF-8")) == (1, True)
+        assert [row["text"] for row in read_any(tmp_path / output)] == ["good", "poor"]

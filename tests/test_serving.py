@@ -332,11 +332,18 @@ def test_keys_open_every_dialect(open_shop: Bundle) -> None:
                 post(client, path, body, Authorization=f"Bearer {key}")
         assert client.get("/metrics").status_code == client.get("/v1/adapters").status_code == 401
         for path in ("/", "/page/page.js", "/health", "/ready"):
-            assert client.get(path).status_code == 200
+            assert client.get(path).status_code == client.head(path).status_code == 200
+            assert client.head(path).content == b""
         guest = {"Authorization": "Bearer guest"}
         assert client.post("/v1/adapters", json={"name": "x"}, headers=guest).status_code == 403
         cross = client.get("/health", headers={"Origin": "https://a.org"})
         assert cross.headers["access-control-allow-origin"] == "https://a.org"
+
+
+@pytest.mark.parametrize("seconds", [float("inf"), float("nan")])
+def test_seconds_without_an_end_are_refused(seconds: float) -> None:
+    with pytest.raises(UserError, match=r"--deadline .*: it is a number of seconds"):
+        ServingSettings(deadline=seconds)
 
 
 @pytest.mark.parametrize("key", ["", "two words", "schlüssel", "half \udce4"])

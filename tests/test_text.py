@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from transformers import AutoTokenizer
 
 import sentilora
 from sentilora.text import EncodingSummary, TextEncoder, with_cleaning
+from sentilora.text.cleaning import clean
 from sentilora.text.encoder import truncate
 
 
@@ -33,6 +37,23 @@ def test_line_breaks_and_mojibake_are_cleaned(tokenizer: Tokenizer) -> None:
 
 def test_cleaning_is_added_once(tokenizer: Tokenizer) -> None:
     assert with_cleaning(tokenizer).to_str() == tokenizer.to_str()
+
+
+@given(st.text("<br/> \tBRx>", max_size=30))
+def test_every_spelling_of_a_line_break_is_one(text: str) -> None:
+    assert clean(text) == re.sub(r"(?i)<br\s*/?\s*>", " ", text)
+
+
+def test_half_a_line_break_costs_no_time(run: sentilora.Run) -> None:
+    """A text that a stranger sends: it took a minute of a server's time, and an hour where files may hold it."""
+    script = (
+        "import sys; from pathlib import Path; from sentilora.text import TextEncoder\n"
+        "encoder = TextEncoder.load(Path(sys.argv[1]), 64, 'head')\n"
+        "print(len(encoder.encode(['<br' + ' ' * 900_000 + 'x'])[0].ids))"
+    )
+    command = [sys.executable, "-c", script, str(run.adapter)]
+    found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=100)
+    assert int(found.stdout) >= 4
 
 
 @given(st.lists(st.integers(), max_size=60), st.integers(1, 40), st.sampled_from(["head", "tail", "head+tail"]))

@@ -24,6 +24,7 @@ from sentilora.errors import HubError, ModelError, OutputError, in_one_line
 from sentilora.notes import Notes
 
 MANIFEST = "sentilora.json"
+UNFINISHED = ".unfinished"  # ends the name of what grows
 README = "README.md"  # for people, who may edit it
 ADAPTER_FOLDER = "adapter"
 CHECKPOINT_FOLDER = "checkpoints"
@@ -283,7 +284,7 @@ def new_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
 
 def unfinished(path: Path) -> Path:
     """Where the run that will be at `path` grows."""
-    return path.resolve().with_name(f"{path.name}.unfinished")
+    return path.resolve().with_name(f"{path.name}{UNFINISHED}")
 
 
 @contextlib.contextmanager

@@ -13,14 +13,13 @@ from sentilora.errors import ConfigError, ModelError
 from sentilora.inference.classifier import Classifier
 from sentilora.inference.explanation import Explanation, Span
 from sentilora.inference.predictor import Logits
-from sentilora.text import EncodedText
+from sentilora.text import LINE_BREAK, EncodedText
 
 BUDGET = 40  # forward passes, each of at most the whole text: what an explanation may cost by default
 _SMALLEST_BUDGET = 4  # the whole text, both sides of a cut, and one to spare
 
-# A line break in HTML parts words, as it does in cleaning. Written so that any text takes linear time.
-_BREAK = r"<br(?:\s*/)?\s*>"
-_BREAK_OR_WORD = re.compile(rf"{_BREAK}|((?:(?!{_BREAK})\S)+)", re.IGNORECASE)
+# A line break in HTML parts words, as it does in cleaning.
+_BREAK_OR_WORD = re.compile(rf"{LINE_BREAK}|((?:(?!{LINE_BREAK})\S)+)", re.IGNORECASE)
 _PAUSES = ".!?,;:)\u2026"
 
 Place = tuple[int, int]  # start and end in a text, in characters

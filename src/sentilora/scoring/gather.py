@@ -15,7 +15,8 @@ import msgspec
 from sentilora.artifacts import PathLike, full_disk_in_one_line, sha256_of
 from sentilora.errors import DataError, OutputError
 from sentilora.progress import Progress
-from sentilora.scoring.journal import SHARD_RECORD, OutputPlace, ShardRecord, write_joined, write_rejects
+from sentilora.scoring.job import SHARD_RECORD
+from sentilora.scoring.journal import OutputPlace, ShardRecord, names_in_one_line, write_joined, write_rejects
 from sentilora.scoring.work import Tally
 from sentilora.tables.inputs import TableName, is_url
 from sentilora.tables.writing import TableFormat, require_writable, table_format
@@ -59,8 +60,9 @@ def gather(shards: Sequence[PathLike], output: PathLike, *, overwrite: bool = Fa
     for shard in shards:
         if is_url(os.fspath(shard)):
             raise DataError(f"{shard} is remote: copy it here with its {SHARD_RECORD}")
-    place = OutputPlace(Path(target.name))
-    place.refuse_existing(overwrite)
+    with names_in_one_line(target):
+        place = OutputPlace.of(target)
+        place.refuse_existing(overwrite)
     shares = _in_order([_Share.read(Path(shard)) for shard in shards])
     job = shares[0].record.job
     if target.ending != job.ending:

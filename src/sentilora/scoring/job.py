@@ -9,9 +9,11 @@ import msgspec
 import pyarrow as pa
 
 from sentilora._version import __version__
-from sentilora.artifacts import README, PathLike, open_model, sha256_of
+from sentilora.artifacts import MODEL_FILES, UNFINISHED, PathLike, open_model, sha256_of
 from sentilora.errors import ConfigError
 from sentilora.tables.inputs import TableName
+
+SHARD_RECORD = ".shard.json"
 
 
 class Shard(msgspec.Struct, frozen=True):
@@ -89,11 +91,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def model_fingerprint(path: PathLike) -> str:
-    """sha256 over the names and contents of the model's files, but the README, which people edit."""
+    """sha256 over the names and contents of the model's files, but not of what people and scoring put beside them."""
     model = open_model(path)
     known = model.manifest.files if model.manifest is not None else {}  # proved a moment ago
-    files = sorted(entry for entry in model.path.rglob("*") if entry.is_file() and entry.name != README)
-    named = ((str(file.relative_to(model.path)), file) for file in files)
+    files = sorted({file for pattern in MODEL_FILES for file in model.path.rglob(pattern)})
+    named = [(str(file.relative_to(model.path)), file) for file in files if not file.name.endswith(SHARD_RECORD)]
+    named = [(name, file) for name, file in named if UNFINISHED not in name]
     return hashlib.sha256(
         "".join(f"{name}{known.get(name) or sha256_of(file)}" for name, file in named).encode()
     ).hexdigest()

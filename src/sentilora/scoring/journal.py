@@ -28,16 +28,15 @@ from sentilora.artifacts import (
     write_json,
 )
 from sentilora.errors import OutputError
-from sentilora.scoring.job import Job, Shard
+from sentilora.scoring.job import SHARD_RECORD, Job, Shard
 from sentilora.scoring.rows import ChunkRecord, ScoredChunk
 from sentilora.tables import scored
-from sentilora.tables.inputs import TableName, is_url, store_in_one_line
+from sentilora.tables.inputs import TableName, is_local, is_url, store_in_one_line
 from sentilora.tables.writing import TableFormat, compressing
 
 _logger = logging.getLogger("sentilora")
 
 REJECTS = scored.REJECTS
-SHARD_RECORD = ".shard.json"
 _JOURNAL = "journal.json"
 
 
@@ -89,8 +88,16 @@ class OutputPlace:
 
     @staticmethod
     def of(target: TableName) -> OutputPlace:
-        """The place that the name of an output, which is not standard output, means."""
-        return RemotePlace.at(target) if is_url(target.name) else OutputPlace(Path(target.name))
+        """The place that the name of an output, which is not standard output, means.
+
+        Raises:
+            OutputError: It is a link.
+        """
+        if is_url(target.name):
+            return RemotePlace.at(target)
+        if Path(target.name).is_symlink():
+            raise OutputError(f"{target.name} is a link, and is not written through: name the file itself")
+        return OutputPlace(Path(target.name))
 
     @property
     def name(self) -> str:
@@ -187,17 +194,32 @@ class RemotePlace(OutputPlace):
             store.put_file(str(joined), path)
 
 
+@contextlib.contextmanager
+def names_in_one_line(target: TableName) -> Iterator[None]:
+    """Name the output in what a file system raises of its name, which may be too long."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"cannot write {target.name}: {error.strerror}") from None
+
+
 def is_own(candidate: str, output: TableName) -> bool:
-    """Whether a file is the output, a shard of it, or a list of rejects, none of which is meant by its folder."""
+    """Whether a file is the output, a shard of it, or a list of rejects, none of which is meant by its folder.
+
+    A shard has a record beside it, which tells it from the `train-00000-of-00002.parquet` of a data set of the Hub.
+    """
     folder, name = _folder_and_name(candidate)
     own_folder, stem = _folder_and_name(output.stem)
-    own = f"{re.escape(stem)}(-[0-9]+-of-[0-9]+)?{re.escape(output.name[len(output.stem) :])}"
-    return name.endswith(REJECTS) or (folder == own_folder and re.fullmatch(own, name) is not None)
+    shard = f"{re.escape(stem)}-[0-9]+-of-[0-9]+{re.escape(output.name[len(output.stem) :])}"
+    if name.endswith(REJECTS) or (folder, name) == _folder_and_name(output.name):
+        return True
+    is_shard = folder == own_folder and re.fullmatch(shard, name) is not None
+    return is_shard and Path(folder, name + SHARD_RECORD).is_file()
 
 
 def _folder_and_name(path: str) -> tuple[str, str]:
     """Where a file is, the same however it is spelt, and what it is called there."""
-    local = not is_url(path) or path.startswith(("file:", "local:"))
+    local = not is_url(path) or is_local(path)
     folder, name = os.path.split(strip_protocol(path))
     return os.path.realpath(folder) if local else folder, name
 
@@ -208,10 +230,11 @@ class Journal:
     Each finished chunk is there as up to three files, each written whole; the last, its record, makes it count.
     """
 
-    def __init__(self, folder: Path, place: OutputPlace, entry: JournalEntry) -> None:
+    def __init__(self, folder: Path, place: OutputPlace, entry: JournalEntry, overwrite: bool) -> None:
         self.folder = folder
         self._place = place
         self._entry = entry
+        self._overwrite = overwrite
 
     @classmethod
     @contextlib.contextmanager
@@ -230,10 +253,10 @@ class Journal:
         """
         folder = unfinished(place.path)
         with exclusive(folder, f"writing {place.name}"):
-            journal = cls(folder, place, entry)
+            journal = cls(folder, place, entry, overwrite)
             try:
                 with full_disk_in_one_line(place.path):
-                    journal._start(overwrite, resume)
+                    journal._start(resume)
                     yield journal
             finally:
                 journal._leave(resume)
@@ -259,7 +282,11 @@ class Journal:
             path.unlink(missing_ok=True)
 
     def finish(self, name: TableName, output: TableFormat, records: Mapping[int, ChunkRecord]) -> None:
-        """Join the chunks in their order, put the output in place, and remove the journal."""
+        """Join the chunks in their order, put the output in place, and remove the journal.
+
+        Raises:
+            OutputError: Another file has taken the place meanwhile, and is not to be overwritten.
+        """
         joined, rejects = self.folder / "joined", self.folder / "joined.rejects"
         write_joined(joined, name, output, (self._file(number, "part").read_bytes() for number in records))
         rejected = [number for number, record in records.items() if record.rejects]
@@ -272,14 +299,16 @@ class Journal:
             record = ShardRecord(self._entry.job, self._entry.shard, chunks, sealed, rejects_sha256)
             write_json(self._place.shard_record, record)
         self._write(msgspec.structs.replace(self._entry, sealed=sealed))
+        if self._place.differs(sealed):  # it may have come since
+            self._place.refuse_existing(self._overwrite)
         self._place.put(joined, rejects if rejected else None)
         (self.folder / _JOURNAL).unlink()
 
-    def _start(self, overwrite: bool, resume: bool) -> None:
+    def _start(self, resume: bool) -> None:
         earlier = self._earlier()
         if earlier is None or earlier.sealed is None or self._place.differs(earlier.sealed):
-            self._place.refuse_existing(overwrite)
-        if earlier is not None and not overwrite:
+            self._place.refuse_existing(self._overwrite)
+        if earlier is not None and not self._overwrite:
             changed = earlier.changed(self._entry)
             if changed:
                 raise OutputError(

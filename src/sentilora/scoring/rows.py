@@ -164,8 +164,8 @@ class RowScorer:
                 reason = f"has a value '{name}', a column that the first rows lack: score it from a file"
                 reasons.update({at: reason for at, value in enumerate(column.to_pylist()) if value is not None})
                 continue
-            places = not_utf8(field, column)
-            if places and not self._layout.holds_bytes(name):
+            if not self._layout.holds_bytes(name):
+                places = not_utf8(field, column)
                 reason = f"column '{name}' is not UTF-8, which only a binary column of a .parquet file can hold"
                 reasons.update(dict.fromkeys(places, reason))
         return reasons

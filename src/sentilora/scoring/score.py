@@ -11,12 +11,12 @@ from importlib.util import find_spec
 from typing import Any, Optional, Union, get_args
 
 from sentilora.artifacts import PathLike, unfinished
-from sentilora.errors import ConfigError, MissingExtraError, OutputError
+from sentilora.errors import ConfigError, MissingExtraError
 from sentilora.inference import Classifier
 from sentilora.progress import Progress
 from sentilora.scoring.answers import Answers
 from sentilora.scoring.job import Job, Shard, model_fingerprint
-from sentilora.scoring.journal import REJECTS, JournalEntry, OutputPlace, is_own
+from sentilora.scoring.journal import REJECTS, JournalEntry, OutputPlace, is_own, names_in_one_line
 from sentilora.scoring.rows import Layout, RowScorer, with_answers
 from sentilora.scoring.settings import EngineChoice, ScoreSettings
 from sentilora.scoring.survey import Source, all_columns, rows_ahead, survey
@@ -89,6 +89,8 @@ def score(
     _refuse_combinations(names, target, chosen)
     if shard is not None:
         target = TableName.parse(shard.name(target))
+    if target.place in {name.place for name in names} and not target.is_standard:
+        raise ConfigError(f"{target.name} is an input: name another output")
     _refuse_existing(target, overwrite)
 
     classifier = chosen.classifier()
@@ -168,17 +170,13 @@ def _refuse_combinations(names: Sequence[TableName], target: TableName, chosen: 
         raise ConfigError(f"--engine ray computes on CPUs: leave --device {chosen.device} out")
     if chosen.shard is not None and (piped or target.is_standard or is_url(target.name)):
         raise ConfigError("--shard reads and writes files: - and remote outputs cannot be put together again")
-    if target.place in {name.place for name in names} and not target.is_standard:
-        raise ConfigError(f"{target.name} is an input: name another output")
 
 
 def _refuse_existing(target: TableName, overwrite: bool) -> None:
     """Refuse what cannot be written before the model is loaded and the inputs are read."""
     if target.is_standard:
         return
-    place = OutputPlace.of(target)
-    try:
+    with names_in_one_line(target):
+        place = OutputPlace.of(target)
         if is_url(target.name) or not unfinished(place.path).exists():
             place.refuse_existing(overwrite)
-    except OSError as error:
-        raise OutputError(f"cannot write {target.name}: {error.strerror}") from None

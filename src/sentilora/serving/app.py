@@ -74,12 +74,14 @@ def endpoints() -> FastAPI:
     return app
 
 
+@_operations.head("/health", include_in_schema=False)
 @_operations.get("/health", summary="Whether the process lives")
 async def health() -> Health:
     """Always ok: a process that cannot say so should be restarted."""
     return Health()
 
 
+@_operations.head("/ready", include_in_schema=False)
 @_operations.get("/ready", summary="Whether to send requests here")
 async def ready(engine: ServingEngine) -> Health:
     """503 from the moment on that the server is asked to stop."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,9 @@ class ServingSettings:
     cors_origins: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse keys that no client could show."""
+        """Refuse keys that no client could show, and seconds without an end."""
         if not all(_KEY.fullmatch(key) for key in (*self.api_keys, *self.admin_keys)):
             raise UserError("a key has ASCII letters, digits and signs only, and no space: make another")
+        for name, seconds in (("deadline", self.deadline), ("drain-delay", self.drain_delay)):
+            if not math.isfinite(seconds):
+                raise UserError(f"--{name} {seconds}: it is a number of seconds")

@@ -32,7 +32,9 @@ def holds_texts(kind: pa.DataType) -> bool:
 
 
 def not_utf8(field: pa.Field, column: pa.ChunkedArray) -> list[int]:
-    """Which values of a column of texts or bytes are not UTF-8; none of another column."""
+    """Which values of a column of texts or bytes, or of records and lists of them, are not UTF-8."""
+    if pa.types.is_nested(field.type):
+        return _not_decoded(column)
     if pa.types.is_dictionary(field.type):
         column = column.cast(field.type.value_type)
     if is_json(field) or not (is_text(column.type) or any(is_kind(column.type) for is_kind in _BYTES)):
@@ -43,6 +45,19 @@ def not_utf8(field: pa.Field, column: pa.ChunkedArray) -> list[int]:
     except pa.ArrowInvalid:
         return [place for place, value in enumerate(encoded.to_pylist()) if not is_utf8(value)]
     return []
+
+
+def _not_decoded(column: pa.ChunkedArray) -> list[int]:
+    """Which lists or records Python cannot have, for a text in them that is not UTF-8."""
+
+    def fails(values: Any) -> bool:
+        try:
+            values.to_pylist() if isinstance(values, pa.ChunkedArray) else values.as_py()
+        except UnicodeDecodeError:
+            return True
+        return False
+
+    return [place for place, value in enumerate(column) if fails(value)] if fails(column) else []
 
 
 _BYTES = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary)

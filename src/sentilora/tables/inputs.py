@@ -16,9 +16,11 @@ from typing import Any, BinaryIO, Callable, Optional, cast
 
 import fsspec
 import pyarrow as pa
+from fsspec.core import strip_protocol
 
 from sentilora.artifacts import sha256_of
 from sentilora.errors import DataError
+from sentilora.tables.encoding import is_utf8_text
 
 STANDARD = "-"
 # Of a file's content, beside fsspec's own key, which for the web is the address alone.
@@ -72,7 +74,9 @@ class TableName:
     @property
     def place(self) -> str:
         """Where it is, the same however it is spelt: links and relative paths are resolved."""
-        return self.name if self.is_standard or is_url(self.name) else os.path.realpath(self.name)
+        if self.is_standard or (is_url(self.name) and not is_local(self.name)):
+            return self.name
+        return os.path.realpath(strip_protocol(self.name) if is_url(self.name) else self.name)
 
     @property
     def holds_json(self) -> bool:
@@ -82,7 +86,8 @@ class TableName:
     @property
     def stem(self) -> str:
         """The name up to its ending."""
-        return self.name[: self.name.lower().rindex(self.ending)]
+        path = self.name.partition("?")[0] if is_url(self.name) else self.name
+        return path[: len(path) - len(self.suffixes)]
 
     @property
     def suffixes(self) -> str:
@@ -142,6 +147,11 @@ def is_url(name: str) -> bool:
     return "://" in name
 
 
+def is_local(url: str) -> bool:
+    """Whether a URL means a file of this machine."""
+    return url.startswith(("file:", "local:"))
+
+
 def find_inputs(
     names: Sequence[str],
     format_of_standard: Optional[str] = None,
@@ -156,13 +166,16 @@ def find_inputs(
         leave_out: Which files of a folder or pattern are not meant.
 
     Raises:
-        DataError: A name means nothing, something twice, or a folder that cannot be read.
+        DataError: A name means nothing, something twice, or a folder that cannot be read; or a file's is not UTF-8.
     """
     found = [input_ for name in names for input_ in _find(name, format_of_standard, leave_out)]
     times = Counter(input_.place for input_ in found)
     twice = {input_.name for input_ in found if times[input_.place] > 1}
     if twice:
         raise DataError(f"{', '.join(sorted(twice))} is named twice: name it once")
+    strange = next((input_.name for input_ in found if not is_utf8_text(input_.name)), None)
+    if strange is not None:
+        raise DataError(f"{strange!a} has a name that is not UTF-8, which no record of it can hold: rename it")
     return found
 
 

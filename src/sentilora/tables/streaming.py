@@ -96,7 +96,7 @@ def _read_json_lines(name: TableName, stream: BinaryIO, rows: int) -> Iterator[C
         except msgspec.ValidationError:
             return "is not a JSON object"
         except (msgspec.DecodeError, json.JSONDecodeError) as error:
-            return f"is malformed ({error})"
+            return _why_malformed(line, error)
         except RecursionError:
             return "is nested too deeply"
         return row if twice is None else f"names '{twice}' twice"
@@ -108,6 +108,17 @@ def _read_json_lines(name: TableName, stream: BinaryIO, rows: int) -> Iterator[C
         return pa.Table.from_arrays(arrays, schema=pa.schema([JSON_FIELD.with_name(column) for column in columns]))
 
     yield from _grouped((parse(line) for line in Lines(stream) if line.strip()), build, rows)
+
+
+def _why_malformed(line: str, error: Exception) -> str:
+    """Python reads half a character, as a cut text may end with; msgspec says of it that the line breaks off."""
+    try:
+        json.dumps(json.loads(line, parse_int=str, parse_float=str), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return "holds half of a character (a lone surrogate)"
+    except (ValueError, RecursionError):
+        pass
+    return f"is malformed ({error})"
 
 
 def _named_twice(line: str, row: Mapping[str, object]) -> Optional[str]:

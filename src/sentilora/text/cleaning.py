@@ -7,7 +7,9 @@ import re
 
 from tokenizers import Regex, Tokenizer, normalizers
 
-_LINE_BREAK = r"(?i)<br\s*/?\s*>"
+# So written that "<br" with many spaces behind it takes linear time.
+LINE_BREAK = r"<br(?:\s*/)?\s*>"
+_LINE_BREAK_IN_ANY_CASE = f"(?i){LINE_BREAK}"
 
 # The five code points that Windows-1252 leaves undefined become spaces.
 _UNDEFINED_IN_CP1252 = (0x81, 0x8D, 0x8F, 0x90, 0x9D)
@@ -27,7 +29,7 @@ _REPAIRS = str.maketrans(dict(_cp1252_repairs()))
 
 def clean(text: str) -> str:
     """The text as a cleaning tokenizer sees it: without HTML line breaks and C1 control characters."""
-    return re.sub(_LINE_BREAK, " ", text).translate(_REPAIRS)
+    return re.sub(_LINE_BREAK_IN_ANY_CASE, " ", text).translate(_REPAIRS)
 
 
 def with_cleaning(tokenizer: Tokenizer) -> Tokenizer:
@@ -38,7 +40,7 @@ def with_cleaning(tokenizer: Tokenizer) -> Tokenizer:
     copy: Tokenizer = Tokenizer.from_str(tokenizer.to_str())
     if cleans(copy):
         return copy
-    steps = [normalizers.Replace(Regex(_LINE_BREAK), " ")]
+    steps = [normalizers.Replace(Regex(_LINE_BREAK_IN_ANY_CASE), " ")]
     steps += [normalizers.Replace(bad, good) for bad, good in _cp1252_repairs()]
     if copy.normalizer is not None:
         steps.append(copy.normalizer)
@@ -52,4 +54,4 @@ def cleans(tokenizer: Tokenizer) -> bool:
     if normalizer is None or normalizer["type"] != "Sequence":
         return False
     first = normalizer["normalizers"][0]
-    return bool(first["type"] == "Replace" and first["pattern"] == {"Regex": _LINE_BREAK})
+    return bool(first["type"] == "Replace" and first["pattern"] == {"Regex": _LINE_BREAK_IN_ANY_CASE})

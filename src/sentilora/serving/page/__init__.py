@@ -15,12 +15,14 @@ _FILES = {path.name: path for path in Path(__file__).parent.iterdir() if path.su
 _BYTES = {name: path.read_bytes() for name, path in _FILES.items()}
 
 
+@router.head("/")
 @router.get("/")
 async def page() -> Response:
     """The page itself."""
     return await file("page.html")
 
 
+@router.head("/page/{name}")
 @router.get("/page/{name}")
 async def file(name: str) -> Response:
     """One of the files it is made of."""

@@ -113,7 +113,8 @@ function decoded(bytes, encoding, name) {
 
 /** What parts the cells of the header; nothing where it is one cell, whose texts may then hold commas. */
 function delimiterOf(text) {
-  const header = /^(?:"(?:[^"]|"")*"|[^"\r\n])*/.exec(text.slice(0, 10_000))[0].replace(/"(?:[^"]|"")*"/g, "");
+  const begin = text.replace(/^[\r\n]+/, "").slice(0, 10_000);
+  const header = /^(?:"(?:[^"]|"")*"|[^"\r\n])*/.exec(begin)[0].replace(/"(?:[^"]|"")*"/g, "");
   const counts = DELIMITERS.map((delimiter) => header.split(delimiter).length);
   const most = Math.max(...counts);
   return most > 1 ? DELIMITERS[counts.indexOf(most)] : "";
@@ -151,12 +152,25 @@ function closingQuote(text, opening, row) {
   return end;
 }
 
+/** The elements of a JSON list as they are written, a line each: JavaScript would round large numbers. */
 function elementsOf(text) {
   try {
-    return JSON.parse(text).map((element) => JSON.stringify(element));
+    JSON.parse(text);
   } catch {
     throw new Error("The file begins as a JSON list, but is none.");
   }
+  const elements = [];
+  let depth = 0;
+  let start = 0;
+  for (const { 0: token, index } of text.matchAll(/"(?:[^"\\]+|\\.)*"|[[\]{},]/g)) {
+    const opens = token === "[" || token === "{";
+    const closes = token === "]" || token === "}";
+    if (closes) depth -= 1;
+    if ((depth === 1 && token === ",") || (depth === 0 && closes)) elements.push(text.slice(start, index));
+    if (opens) depth += 1;
+    if (depth === 1 && (opens || token === ",")) start = index + 1;
+  }
+  return elements.map((element) => element.replace(/\s*[\r\n]\s*/g, " ").trim()).filter(Boolean);
 }
 
 function parsed(line, row) {
