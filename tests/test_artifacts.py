@@ -36,7 +36,7 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_there_is_replaced_only_on_request(tmp_path: Path) -> None:
     (tmp_path / "old").mkdir()
-    (tmp_path / "old" / "metrics.json").write_text("{}", "utf-8")
+    (tmp_path / "old" / "metrics.json").write_text('{"reload_difference": 0}', "utf-8")
     with pytest.raises(OutputError, match="--overwrite"), new_folder(tmp_path / "old"):
         pass
     assert (tmp_path / "old" / "metrics.json").exists()
@@ -48,7 +48,7 @@ def test_a_folder_that_is_there_is_replaced_only_on_request(tmp_path: Path) -> N
 
 def test_a_failed_replacement_leaves_the_old_folder(tmp_path: Path) -> None:
     (tmp_path / "old").mkdir()
-    (tmp_path / "old" / "metrics.json").write_text("{}", "utf-8")
+    (tmp_path / "old" / "metrics.json").write_text('{"reload_difference": 0}', "utf-8")
 
     def fail() -> None:
         with new_folder(tmp_path / "old", overwrite=True):
@@ -63,7 +63,9 @@ def test_what_is_not_ours_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "reviews").mkdir()
     (tmp_path / "reviews" / "mine.csv").write_text("text,label\n", "utf-8")
     (tmp_path / "link").symlink_to(tmp_path / "reviews")
-    for target in ("reviews", "reviews/mine.csv", "link"):
+    (tmp_path / "thesis/src").mkdir(parents=True)
+    (tmp_path / "thesis/metrics.json").write_text('{"auc": 1}', "utf-8")  # as others call theirs too
+    for target in ("reviews", "reviews/mine.csv", "link", "thesis"):
         with pytest.raises(OutputError, match="never replaced"), new_folder(tmp_path / target, overwrite=True):
             pass
     assert (tmp_path / "reviews" / "mine.csv").exists()

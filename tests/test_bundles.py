@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Optional
 
+import msgspec
 import numpy as np
 import onnxruntime
 import pytest
@@ -19,14 +21,12 @@ import torch
 from click.testing import CliRunner
 from peft import LoraConfig, get_peft_model
 from safetensors.numpy import load_file, save_file
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
 from transformers import AutoModelForSequenceClassification, DistilBertConfig, DistilBertForSequenceClassification
 
 import sentilora
-from sentilora.artifacts import open_model, read_manifest, write_manifest
+from sentilora.artifacts import Manifest, open_model, read_manifest, write_manifest
 from sentilora.cli.app import cli
-from sentilora.errors import ModelError, OutputError, ParityError
+from sentilora.errors import ConfigError, ModelError, OutputError, ParityError
 from sentilora.export import export, exporting
 from sentilora.export.gate import Verdict
 from sentilora.export.graph import adaptable_graph
@@ -42,7 +42,6 @@ from sentilora.labels import SENTIMENT
 from sentilora.modeling.devices import Device
 from sentilora.modeling.merging import merge
 from sentilora.modeling.predictor import TorchPredictor
-from sentilora.text import TextEncoder
 
 TEXTS = ["A gorgeous, moving film.", "My two hours back, please.<br />Awful.", "ok " * 300, "", "broke on day two"] * 3
 
@@ -236,10 +235,79 @@ def test_a_damaged_adapter_is_one_line(shared: Path, tmp_path: Path) -> None:
     save_file({**arrays, "layer.0.out.down": np.zeros((3, 1), np.float32)}, weights)
     with pytest.raises(ModelError, match="is damaged"):
         Bundle.open(copy)
-    manifest = copy / "adapters" / "strange" / "sentilora.json"
-    manifest.write_text(re.sub(r'"adapter.safetensors": "[0-9a-f]+"', "", manifest.read_text("utf-8")), "utf-8")
-    with pytest.raises(ModelError):
+    path = copy / "adapters" / "strange" / "sentilora.json"
+    manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+    path.unlink()
+    write_manifest(path.parent, manifest)
+    with pytest.raises(ModelError, match=r"does not fit the graph: look at layer\.0\.out\.down"):
         Bundle.open(copy)
+    shutil.rmtree(copy / "adapters")
+    with pytest.raises(ModelError, match="has no adapter in adapters/: copy the whole folder"):
+        sentilora.Classifier.load(copy)
+
+
+_SCRIPTS = {
+    "forked": """
+answers = classifier(TEXTS)
+child = os.fork()
+if not child:
+    os._exit(0 if classifier(TEXTS) == answers and classifier(TEXTS[0]) == answers[0] else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+assert classifier(TEXTS) == answers
+""",
+    "let go": """
+before = threading.active_count()
+for _ in range(5):
+    other = sentilora.Classifier.load(sys.argv[1], threads=3)
+    other(TEXTS)
+    del other
+    gc.collect()
+until = time.monotonic() + 10
+while threading.active_count() > before and time.monotonic() < until:
+    time.sleep(0.01)
+print(threading.active_count() - before)
+""",
+}
+
+
+@pytest.mark.parametrize("what", _SCRIPTS)
+def test_a_bundle_in_a_process_of_its_own(bundle: Path, tmp_path: Path, what: str) -> None:
+    """Neither a fork nor many bundles leave threads behind that are waited for, or that nobody waits for."""
+    script = (
+        f"import gc, os, sys, threading, time; import sentilora; TEXTS = {TEXTS[:5]!r}\n"
+        f"classifier = sentilora.Classifier.load(sys.argv[1], threads=2)\n{_SCRIPTS[what]}"
+    )
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
+    command = [sys.executable, "-c", script, str(bundle)]
+    found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=100, env=environment)
+    assert found.stdout == "0\n"
+    assert {path.name for path in tmp_path.rglob("*")} <= {".cache", "sentilora", "proved"} | {
+        path.name for path in tmp_path.glob(".cache/sentilora/proved/*")
+    }  # nothing for anyone else, and nothing of ONNX Runtime's
+
+
+def test_options_of_other_models_are_refused(bundle: Path) -> None:
+    for options, saying in (
+        ({"base": "embedded"}, "--base embedded: .* is no adapter"),
+        ({"device": "cuda"}, "--device cuda: a bundle computes on the CPU"),
+        ({"threads": -1}, "-1 threads: at least 1"),
+        ({"threads": 0}, "0 threads: at least 1"),
+    ):
+        with pytest.raises(ConfigError, match=saying):
+            sentilora.Classifier.load(bundle, **options)
+    for models in (str(bundle), []):
+        with pytest.raises(ModelError, match="takes a list"):
+            export(models)
+
+
+@pytest.mark.parametrize("settings", [{"bias": "lora_only"}, {"target_modules": ["q_lin", "word_embeddings"]}])
+def test_what_is_more_than_lora_shares_no_base(run: sentilora.Run, tmp_path: Path, settings: dict[str, object]) -> None:
+    model = AutoModelForSequenceClassification.from_pretrained(run.config.base)
+    config = LoraConfig(**{"task_type": "SEQ_CLS", "r": 2, "target_modules": ["q_lin"], **settings})
+    get_peft_model(model, config).save_pretrained(tmp_path / "other", save_embedding_layers=False)
+    with pytest.raises(ModelError, match="export takes plain LoRA adapters"):
+        export([run.folder, tmp_path / "other"], tmp_path / "bundle")
 
 
 def test_a_machine_that_answers_otherwise_is_noticed(bundle: Path, tmp_path: Path) -> None:
@@ -388,7 +456,7 @@ def test_a_bundle_that_is_replaced_is_not_half_opened_anew(bundle: Path, tmp_pat
         classifier("a lone text, which both threads share")
 
 
-def test_a_lone_text_has_the_same_bits_under_a_wide_adapter(tmp_path: Path) -> None:
+def test_a_lone_text_has_the_same_bits_under_a_wide_adapter(run: sentilora.Run, tmp_path: Path) -> None:
     """ONNX Runtime adds up a narrow product of few rows in another order when threads share it."""
     torch.manual_seed(0)
     config = DistilBertConfig(vocab_size=100, dim=384, hidden_dim=384, n_layers=2, n_heads=4)
@@ -396,7 +464,7 @@ def test_a_lone_text_has_the_same_bits_under_a_wide_adapter(tmp_path: Path) -> N
     graph = Graph(write_graph(adaptable_graph(encoder_of(model), FP32), tmp_path), threads=2)
     lora = LoraConfig(task_type="SEQ_CLS", r=16, target_modules=["q_lin", "k_lin", "v_lin"], init_lora_weights=False)
     adapted = TorchPredictor(get_peft_model(model, lora).eval(), Device("cpu"), 2)
-    arrays = adapter_arrays(Classifier(adapted, TextEncoder(Tokenizer(WordLevel()), 128, "head"), SENTIMENT))
+    arrays = adapter_arrays(Classifier(adapted, run.classifier.encoder, SENTIMENT))
     predictor = OnnxPredictor(graph, graph.filled(arrays), labels=2)
     texts = [list(range(1, length)) for length in range(3, 60)]
     together = predictor.logits(texts)

@@ -54,6 +54,19 @@ def test_predict_reads_stdin_and_files(run: sentilora.Run, tmp_path: Path) -> No
     assert len(from_file.stdout.splitlines()) == 2
 
 
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+@pytest.mark.parametrize("given", ["stdin", "argument"])
+def test_texts_that_are_not_utf8_are_one_line(run: sentilora.Run, locale: str, given: str) -> None:
+    """As in a container, whose locale has Python hide such bytes."""
+    command = [sys.executable, "-m", "sentilora", "predict", "--model", str(run.adapter)]
+    command += ["caf\udce9"] if given == "argument" else []
+    environment = {**os.environ, "LC_ALL": locale}
+    result = subprocess.run(command, input=b"caf\xe9\n", capture_output=True, check=False, timeout=120, env=environment)
+    assert result.returncode == 2, result.stderr
+    assert b"UTF-8" in result.stderr.splitlines()[-1] or b"utf-8" in result.stderr.splitlines()[-1]
+    assert result.stdout == b""
+
+
 def test_evaluate_prints_one_object(run: sentilora.Run, tmp_path: Path) -> None:
     result = sentilora_command("evaluate", run.folder, "--json", "--logits", tmp_path / "logits.npy")
     assert result.returncode == 0, result.stderr

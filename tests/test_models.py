@@ -5,18 +5,26 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from peft import AutoPeftModelForSequenceClassification, LoraConfig, PeftModel, get_peft_model
+from peft import (
+    AutoPeftModelForSequenceClassification,
+    LoraConfig,
+    PeftModel,
+    PromptTuningConfig,
+    get_peft_model,
+)
 from safetensors.numpy import load_file, save_file
 from transformers import AutoModelForSequenceClassification, pipeline
 
 import sentilora
 from conftest import make_base
 from sentilora.artifacts import open_model, write_manifest
-from sentilora.errors import ModelError, OutputError, ParityError
+from sentilora.errors import ConfigError, DataError, ModelError, OutputError, ParityError
+from sentilora.export import export
 from sentilora.modeling.base import find_base
 from sentilora.modeling.merging import merge
 from sentilora.modeling.saving import save_adapter
@@ -97,9 +105,113 @@ def test_a_merged_model_is_not_merged_again(run: sentilora.Run, tmp_path: Path) 
 def test_a_run_is_not_merged_into_itself(run: sentilora.Run, tmp_path: Path) -> None:
     copy = shutil.copytree(run.folder, tmp_path / "run")
     for target in (copy, copy / "adapter"):
-        with pytest.raises(OutputError, match="holds the adapter"):
+        with pytest.raises(OutputError, match="which is needed: choose another place"):
             merge(copy, target, overwrite=True)
     assert sentilora.Classifier.load(copy)
+
+
+def test_nothing_that_is_read_is_replaced(run: sentilora.Run, tmp_path: Path) -> None:
+    """A base that was pretrained is a folder of ours, which --overwrite may replace."""
+    base = tmp_path / "base"
+    texts = ["a " + "very " * number + "fine film" for number in range(30)]
+    sentilora.pretrain(texts, base=run.config.base, max_steps=1, output=base)
+    settings = {"base": str(base), "data": run.config.data, "epochs": 1, "max_length": 32}
+    trained = sentilora.train(output=tmp_path / "run", **settings).folder
+    for call in (
+        lambda: merge(trained, base, overwrite=True),
+        lambda: export([trained], base, overwrite=True),
+        lambda: export([trained], trained, overwrite=True),
+        lambda: sentilora.train(output=base, overwrite=True, **settings),
+        lambda: sentilora.train(
+            output=trained, overwrite=True, **{**settings, "data": str(trained / "validation.parquet")}
+        ),
+        lambda: sentilora.pretrain(texts, base=str(base), output=base, overwrite=True),
+    ):
+        with pytest.raises(OutputError, match="which is needed: choose another place"):
+            call()
+    assert sentilora.Classifier.load(trained)
+    base.rename(tmp_path / "moved")
+    with pytest.raises(ModelError, match=r"the base of .* is no longer at .*: name it with --base"):
+        sentilora.Classifier.load(trained)
+
+
+def test_what_does_not_apply_is_not_passed_over(run: sentilora.Run, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"--adapter other: .* is no bundle"):
+        sentilora.Classifier.load(run.folder, adapter="other")
+    merge(run.folder, tmp_path / "merged")
+    with pytest.raises(ConfigError, match=r"--base embedded: .* is no adapter"):
+        sentilora.Classifier.load(tmp_path / "merged", base="embedded")
+    with pytest.raises(ConfigError, match="--device gpu: choose auto, cpu"):
+        sentilora.Classifier.load(run.folder, device="gpu")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="each letter of one"):
+        run.classifier.predict("Great film")
+    with pytest.raises(TypeError, match="each letter of one"):
+        next(run.classifier.predict_iter("Great film"))
+    with pytest.raises(ConfigError, match="batch_size=0"):
+        list(run.classifier.predict_iter(["a"], batch_size=0))
+    for names in (["uncertain", "good"], ["", "good"], ["good", "good"]):
+        with pytest.raises(ModelError, match="2 different names"):
+            sentilora.Classifier.load(run.folder, labels=names)
+
+
+@pytest.mark.parametrize(
+    ("text", "saying"),
+    [
+        ("cut \ud83d", r"begins 'cut \\ud83d' holds half of a character"),
+        (None, "None is no text, but a NoneType"),
+        (b"bytes", "is no text, but a bytes"),
+        (("good", "film"), "is no text, but a tuple"),
+        ("x" * 1_000_001, r"begins 'xxx.*1,000,001 characters"),
+    ],
+)
+def test_what_is_no_text_is_one_line(run: sentilora.Run, text: Any, saying: str) -> None:
+    with pytest.raises(DataError, match=saying):
+        run.classifier(["fine", text])
+
+
+@pytest.mark.parametrize(
+    "settings", [{"problem_type": "multi_label_classification", "num_labels": 3}, {"num_labels": 1}]
+)
+def test_heads_that_are_no_classifiers_are_refused(tiny_base: Path, tmp_path: Path, settings: dict[str, Any]) -> None:
+    AutoModelForSequenceClassification.from_pretrained(tiny_base, **settings).save_pretrained(tmp_path / "m")
+    shutil.copy(tiny_base / "tokenizer.json", tmp_path / "m")
+    with pytest.raises(ModelError, match="is no classifier whose labels exclude one another"):
+        sentilora.Classifier.load(tmp_path / "m")
+
+
+def test_labels_of_one_name_are_not_taken(tiny_base: Path, tmp_path: Path) -> None:
+    model = AutoModelForSequenceClassification.from_pretrained(tiny_base, id2label={0: "a", 1: "a"}, label2id={"a": 0})
+    model.save_pretrained(tmp_path / "m")
+    shutil.copy(tiny_base / "tokenizer.json", tmp_path / "m")
+    assert sentilora.Classifier.load(tmp_path / "m").labels.names == ("LABEL_0", "LABEL_1")
+
+
+def test_adapters_that_cannot_be_folded_are_one_line(run: sentilora.Run, tiny_base: Path, tmp_path: Path) -> None:
+    config = PromptTuningConfig(
+        task_type="SEQ_CLS", num_virtual_tokens=4, token_dim=32, num_layers=2, num_attention_heads=4
+    )
+    get_peft_model(AutoModelForSequenceClassification.from_pretrained(tiny_base), config).save_pretrained(
+        tmp_path / "p"
+    )
+    with pytest.raises(ModelError, match="of the kind PROMPT_TUNING, which cannot be folded"):
+        merge(tmp_path / "p", tmp_path / "merged")
+    broken = shutil.copytree(run.adapter, tmp_path / "broken")
+    (broken / "sentilora.json").unlink()
+    tensors = load_file(broken / "adapter_model.safetensors")
+    name = next(name for name in tensors if "lora_B" in name)
+    save_file(
+        {**tensors, name: tensors[name] * np.float32("nan")}, broken / "adapter_model.safetensors", {"format": "pt"}
+    )
+    with pytest.raises(ModelError, match="cannot be folded into its base: NaNs"):
+        merge(broken, tmp_path / "merged")
+
+
+def test_a_tokenizer_that_begins_no_text_is_refused(tiny_base: Path, tmp_path: Path, reviews_csv: Path) -> None:
+    base = shutil.copytree(tiny_base, tmp_path / "base")
+    tokenizer = json.loads((base / "tokenizer.json").read_text("utf-8"))
+    (base / "tokenizer.json").write_text(json.dumps({**tokenizer, "post_processor": None}), "utf-8")
+    with pytest.raises(ModelError, match=r"adds no \[CLS\]"):
+        sentilora.train(base=str(base), data=str(reviews_csv), output=tmp_path / "run")
 
 
 def test_a_generator_of_texts_is_answered(run: sentilora.Run) -> None:

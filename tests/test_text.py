@@ -44,6 +44,14 @@ def test_every_spelling_of_a_line_break_is_one(text: str) -> None:
     assert clean(text) == re.sub(r"(?i)<br\s*/?\s*>", " ", text)
 
 
+def test_an_older_tokenizer_is_cleaned_as_fast(run: sentilora.Run, tmp_path: Path) -> None:
+    saved = (run.adapter / "tokenizer.json").read_text("utf-8")
+    older = saved.replace(json.dumps(r"(?i)<br(?:\s*/)?\s*>"), json.dumps(r"(?i)<br\s*/?\s*>"))
+    assert older != saved
+    (tmp_path / "tokenizer.json").write_text(older, "utf-8")
+    assert TextEncoder.load(tmp_path, 64, "head").tokenizer.to_str() == run.classifier.encoder.tokenizer.to_str()
+
+
 def test_half_a_line_break_costs_no_time(run: sentilora.Run) -> None:
     """A text that a stranger sends: it took a minute of a server's time, and an hour where files may hold it."""
     script = (

@@ -8,6 +8,7 @@ classifier("A gorgeous, moving film.").label
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from sentilora._version import __version__
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from sentilora.scoring.score import score
     from sentilora.tables import Columns, read_labelled, read_unlabelled
     from sentilora.training import Run, pretrain, train
+
+# Read when ONNX Runtime is imported: it would tell its makers of this machine and of the models that it runs.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = [
     "Classifier",

@@ -1,6 +1,28 @@
 """The formats on disk: what a model's folder says of itself, and how folders are opened and written."""
 
 from sentilora.artifacts.folders import (
+    exclusive,
+    flush,
+    full_disk_in_one_line,
+    new_folder,
+    refuse_existing,
+    refuse_replacing,
+    run_folder,
+    unfinished,
+    write_file,
+    write_json,
+    write_manifest,
+)
+from sentilora.artifacts.manifest import (
+    FORMAT_VERSION,
+    AbstentionPoint,
+    BaseReference,
+    Interval,
+    Manifest,
+    Probe,
+    Training,
+)
+from sentilora.artifacts.names import (
     ADAPTER_CONFIG,
     ADAPTER_FOLDER,
     ADAPTER_WEIGHTS,
@@ -23,34 +45,17 @@ from sentilora.artifacts.folders import (
     UNFINISHED,
     VALIDATION_FILE,
     WEIGHTS,
-    ModelFolder,
     PathLike,
+)
+from sentilora.artifacts.reading import (
+    ModelFolder,
     cache_folder,
-    exclusive,
-    flush,
-    full_disk_in_one_line,
     kept_validation,
-    new_folder,
     open_model,
     pickles_in,
     read_manifest,
     read_object,
-    refuse_existing,
-    run_folder,
     sha256_of,
-    unfinished,
-    write_file,
-    write_json,
-    write_manifest,
-)
-from sentilora.artifacts.manifest import (
-    FORMAT_VERSION,
-    AbstentionPoint,
-    BaseReference,
-    Interval,
-    Manifest,
-    Probe,
-    Training,
 )
 
 __all__ = [
@@ -96,6 +101,7 @@ __all__ = [
     "read_manifest",
     "read_object",
     "refuse_existing",
+    "refuse_replacing",
     "run_folder",
     "sha256_of",
     "unfinished",

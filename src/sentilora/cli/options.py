@@ -18,7 +18,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 def parse_names(_context: click.Context, _option: click.Parameter, value: Optional[str]) -> Optional[list[str]]:
     """Read `NAME,NAME`."""
-    return None if value is None else value.split(",")
+    return None if value is None else [name.strip() for name in value.split(",")]
 
 
 device_option = click.option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -81,6 +82,8 @@ def _print_lines(predictions: Iterable[Prediction]) -> None:
 def _lines_of_stdin() -> Iterator[str]:
     if sys.stdin.isatty():
         raise UserError("no texts: give some on the command line, name a --file, or pipe lines in")
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="strict")  # in the C locale Python hides bytes that are not UTF-8
     try:
         for line in sys.stdin:
             yield line.rstrip("\r\n")

@@ -31,6 +31,7 @@ from sentilora.artifacts import (
     new_folder,
     open_model,
     refuse_existing,
+    refuse_replacing,
     sha256_of,
     write_file,
     write_manifest,
@@ -142,9 +143,11 @@ def export(
     Raises:
         DataError: There are not two unlabelled texts.
         ModelError: A model is missing or damaged, or the adapters do not share a base.
-        OutputError: `output` exists and `overwrite` is false.
+        OutputError: `output` exists and `overwrite` is false, or it holds a model, its base or the texts.
         ParityError: The graph does not answer as PyTorch, or no way to quantise it passes.
     """
+    if isinstance(models, (str, os.PathLike)) or not models:
+        raise ModelError("export takes a list of runs, adapters or merged models")
     refuse_existing(Path(output), overwrite)
     notes = Notes()
     names = [_name_of(path) for path in models]
@@ -154,6 +157,10 @@ def export(
     for source in sources.values():
         if source.kind == "bundle":
             raise ModelError(f"{source.path} is a bundle already: export takes runs, adapters and merged models")
+    needed = [] if unlabelled is None else [unlabelled]
+    for source in sources.values():
+        needed += [source.path, *([base_of(source, base, notes).folder] if source.kind == "adapter" else [])]
+    refuse_replacing(Path(output), needed)
     validation = {name: _validation_of(name, path, notes) for name, path in zip(names, models)}
     others = other_texts(
         unlabelled,
@@ -169,7 +176,7 @@ def export(
         base=base,
         unlabelled=None if unlabelled is None else os.fspath(unlabelled),
     )
-    with tempfile.TemporaryDirectory() as work, new_folder(Path(output), overwrite) as folder:
+    with new_folder(Path(output), overwrite) as folder, tempfile.TemporaryDirectory(dir=folder.parent) as work:
         chosen, parity = make(_Order(sources, base, validation, others, Path(work), folder, making, notes))
     quantisation = chosen.quantisation.name
     return Exported(Path(output), quantisation, parity, chosen.verdicts, chosen.changes, tuple(notes))

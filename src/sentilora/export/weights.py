@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from peft import PeftModel
+from peft.tuners.tuners_utils import BaseTunerLayer
 
 from sentilora.errors import ModelError
 from sentilora.export.graph import Encoder
@@ -36,7 +37,7 @@ def adapter_arrays(classifier: Classifier) -> dict[str, Floats]:
         ModelError: It is more than plain LoRA matrices and a head.
     """
     model = torch_predictor(classifier).model
-    if not isinstance(model, PeftModel) or not packable(model):
+    if not isinstance(model, PeftModel) or not (packable(model) and _is_plain(model)):
         raise ModelError("export takes plain LoRA adapters: fold this one with sentilora merge, and export the result")
     distilbert = model.get_base_model()
     head = [
@@ -56,6 +57,14 @@ def adapter_arrays(classifier: Classifier) -> dict[str, Floats]:
             arrays[down_input(number, kind)] = np.concatenate(downs, axis=1)
             arrays[up_input(number, kind)] = _side_by_side([update and update[1] for update in updates], sizes)
     return {name: np.ascontiguousarray(array, dtype=np.float32) for name, array in arrays.items()}
+
+
+def _is_plain(model: PeftModel) -> bool:
+    """Whether it trained no biases, and nothing beside the blocks but the head."""
+    distilbert = model.get_base_model().distilbert
+    blocks = set(distilbert.transformer.modules())
+    elsewhere = any(isinstance(module, BaseTunerLayer) for module in distilbert.modules() if module not in blocks)
+    return model.active_peft_config.bias == "none" and not elsewhere
 
 
 def _trained(layer: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import platform
 from functools import cached_property
 from pathlib import Path
@@ -106,6 +107,8 @@ class Bundle:
         Raises:
             ModelError: There is no such adapter, or several and none is named.
         """
+        if not self.classifiers:
+            raise ModelError(f"{self.path} has no adapter in {BUNDLE_ADAPTER_FOLDER}/: copy the whole folder")
         known = ", ".join(sorted(self.classifiers))
         if adapter is None:
             if len(self.classifiers) != 1:
@@ -186,7 +189,7 @@ def _prove_once(classifier: Classifier, folder: Path, manifest: Manifest) -> Non
     """
     digest = hashlib.sha256((folder / MANIFEST).read_bytes() + _processor().encode()).hexdigest()
     mark = cache_folder() / "proved" / digest
-    if mark.is_file() or not manifest.probes:
+    if os.path.isfile(mark) or not manifest.probes:  # noqa: PTH113 - where it may not be looked at, it says no
         return
     texts = [probe.text for probe in manifest.probes]
     expected = np.array([probe.logits for probe in manifest.probes], np.float32).reshape(len(texts), -1)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from sentilora.artifacts import AbstentionPoint, ModelFolder, PathLike, open_model
 from sentilora.config import DeviceChoice
-from sentilora.errors import MissingExtraError, ModelError
+from sentilora.errors import ConfigError, MissingExtraError, ModelError
 from sentilora.inference.abstention import UNCERTAIN, point_for
 from sentilora.inference.predictor import Logits, Predictor
 from sentilora.labels import Labels
@@ -97,6 +97,7 @@ class Classifier:
             threads: Cores that a bundle uses; None takes all that the process may.
 
         Raises:
+            ConfigError: What is asked for does not go with a model of this kind.
             ModelError: There is no sound model there, the base's weights are not those the adapter was trained on,
                 `labels` are not as many as the model's, or no confidence reaches `precision`.
             HubError: The adapter's base is on the Hub, which cannot be reached.
@@ -104,6 +105,7 @@ class Classifier:
         """
         notes = Notes()
         folder = open_model(path, notes)
+        _refuse_what_does_not_apply(folder, adapter, base, device)
         if folder.kind == "bundle":
             from sentilora.inference.bundle import Bundle  # noqa: PLC0415 - which makes classifiers
 
@@ -129,7 +131,12 @@ class Classifier:
         return self.predict(texts)
 
     def predict(self, texts: Sequence[str], on_batch: Optional[Callable[[int], Any]] = None) -> list[Prediction]:
-        """Classify several texts; `on_batch` is called now and then with the number of texts computed since."""
+        """Classify several texts; `on_batch` is called now and then with the number of texts computed since.
+
+        Raises:
+            DataError: One of them cannot be read.
+        """
+        _refuse_one_text(texts)
         texts = list(texts)
         if not texts:
             return []
@@ -137,7 +144,15 @@ class Classifier:
         return self.predictions(texts, encoded, self.predictor.logits([text.ids for text in encoded], on_batch))
 
     def predict_iter(self, texts: Iterable[str], batch_size: int = 256) -> Iterator[Prediction]:
-        """Classify a stream, holding at most `batch_size` texts at a time."""
+        """Classify a stream, holding at most `batch_size` texts at a time.
+
+        Raises:
+            ConfigError: `batch_size` is below 1.
+            DataError: A text cannot be read.
+        """
+        _refuse_one_text(texts)
+        if batch_size < 1:
+            raise ConfigError(f"batch_size={batch_size}: at least 1 text at a time")
         stream = iter(texts)
         while batch := list(islice(stream, batch_size)):
             yield from self.predict(batch)
@@ -167,6 +182,22 @@ class Classifier:
         ]
 
 
+def _refuse_one_text(texts: Iterable[str]) -> None:
+    if isinstance(texts, str):
+        raise TypeError("several texts are expected, and each letter of one would be taken for one: give [text]")
+
+
+def _refuse_what_does_not_apply(
+    folder: ModelFolder, adapter: Optional[str], base: Optional[str], device: DeviceChoice
+) -> None:
+    if folder.kind != "bundle" and adapter is not None:
+        raise ConfigError(f"--adapter {adapter}: {folder.path} is no bundle of several; leave it out")
+    if folder.kind != "adapter" and base is not None:
+        raise ConfigError(f"--base {base}: {folder.path} is no adapter, and needs none; leave it out")
+    if folder.kind == "bundle" and device not in ("auto", "cpu"):
+        raise ConfigError(f"--device {device}: a bundle computes on the CPU; leave it out")
+
+
 def _in_torch(folder: ModelFolder, base: Optional[str], device: DeviceChoice, notes: Notes) -> Classifier:
     try:
         # By name: this room stands below the torch wing, and must import without torch.
@@ -178,6 +209,9 @@ def _in_torch(folder: ModelFolder, base: Optional[str], device: DeviceChoice, no
 
 
 def _renamed(labels: Labels, names: Sequence[str]) -> Labels:
-    if len(names) != len(labels) or len(set(names)) != len(names):
-        raise ModelError(f"--labels must give {len(labels)} different names, in place of {', '.join(labels.names)}")
+    if len(names) != len(labels) or len({*names, "", UNCERTAIN}) != len(names) + 2:
+        raise ModelError(
+            f"--labels must give {len(labels)} different names, in place of {', '.join(labels.names)}, "
+            f"and none of them '{UNCERTAIN}'"
+        )
     return Labels(tuple(names))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from functools import cached_property
@@ -13,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from sentilora.errors import ModelError
+from sentilora.errors import ConfigError, ModelError
 from sentilora.inference.allocation import give_back_freed_blocks, keep_freed_blocks
 from sentilora.inference.graph import IDS, HeadInputs, is_down_input
 from sentilora.inference.predictor import Logits
@@ -21,6 +23,8 @@ from sentilora.inference.scheduler import Scheduler
 from sentilora.inference.threads import available_cores
 
 Array = npt.NDArray[Any]  # of floats
+_graphs: weakref.WeakSet[Graph] = weakref.WeakSet()
+_of_the_parent: list[Any] = []  # sessions that can be neither run nor freed: both would wait for threads
 _DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 
@@ -35,11 +39,16 @@ class Graph:
         capacity: Most tokens that may wait for a worker; None means no bound.
         spin: Whether the threads of a single text wait for one another awake. That takes a sixth off its latency,
             and a core from everything else that runs here, between texts too.
+
+    Raises:
+        ConfigError: Fewer threads than one.
     """
 
     def __init__(
         self, path: Path, threads: Optional[int] = None, capacity: Optional[int] = None, *, spin: bool = True
     ) -> None:
+        if threads is not None and threads < 1:
+            raise ConfigError(f"{threads} threads: at least 1, or None for all cores that the process may use")
         self.path = path
         self._opened = _identity(path)
         self._spin = spin
@@ -47,6 +56,8 @@ class Graph:
         self.scheduler = Scheduler(self.threads, capacity)
         self._sessions: dict[int, onnxruntime.InferenceSession] = {}
         self._opening = threading.Lock()
+        weakref.finalize(self, self.scheduler.retire)
+        _graphs.add(self)
 
     def run(self, ids: Sequence[int], inputs: Mapping[str, onnxruntime.OrtValue], threads: int = 1) -> Logits:
         """The logits, float32 [1, labels], of one text's token ids, computed by so many threads."""
@@ -99,6 +110,13 @@ class Graph:
             if name not in HeadInputs.named().names
         }
 
+    def _begin_anew(self) -> None:
+        """In a forked process, which has none of the threads."""
+        _of_the_parent.append(self._sessions)
+        self._sessions = {}
+        self._opening = threading.Lock()
+        self.scheduler.begin_anew()
+
     def _session(self, threads: int) -> onnxruntime.InferenceSession:
         with self._opening:
             if threads not in self._sessions:
@@ -108,6 +126,14 @@ class Graph:
                     raise ModelError(f"{self.path.parent} was replaced while it was in use: load it again")
                 self._sessions[threads] = session
             return self._sessions[threads]
+
+
+def _begin_all_anew() -> None:
+    for graph in list(_graphs):
+        graph._begin_anew()
+
+
+os.register_at_fork(after_in_child=_begin_all_anew)
 
 
 class OnnxPredictor:

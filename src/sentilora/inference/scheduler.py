@@ -43,9 +43,7 @@ class Scheduler:
         self._running = 0
         self._closed = False
         self._changed = threading.Condition()
-        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(workers)]
-        for thread in self._threads:
-            thread.start()
+        self._threads: list[threading.Thread] = []  # begin with the first job
 
     @property
     def queued(self) -> int:
@@ -76,16 +74,29 @@ class Scheduler:
             self._queued += cost
             self._waiting.append(job)
             self._changed.notify()
+            while len(self._threads) < self.workers:
+                self._threads.append(threading.Thread(target=self._work, daemon=True))
+                self._threads[-1].start()
         job.future.add_done_callback(lambda future: self._count(-cost, 0) if future.cancelled() else None)
         return job.future
 
     def close(self) -> None:
         """Take nothing more, and return when all that was taken is done."""
+        self.retire()
+        for thread in self._threads:
+            thread.join()
+
+    def retire(self) -> None:
+        """Take nothing more; the threads end when all that was taken is done."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        for thread in self._threads:
-            thread.join()
+
+    def begin_anew(self) -> None:
+        """In a forked process, which has none of the threads: what waits is the parent's to do."""
+        self._waiting, self._queued, self._running = deque(), 0, 0
+        self._changed = threading.Condition()
+        self._threads = []
 
     def _count(self, queued: int, running: int) -> None:
         with self._changed:

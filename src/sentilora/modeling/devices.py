@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Optional
+from typing import Literal, Optional, get_args
 
 import torch
 
@@ -36,8 +36,10 @@ def choose_device(choice: DeviceChoice, notes: Notes) -> Device:
     """The device asked for, or the best there is.
 
     Raises:
-        ConfigError: A device was asked for that is not there.
+        ConfigError: A device was asked for that is not there, or is none.
     """
+    if choice not in get_args(DeviceChoice):
+        raise ConfigError(f"--device {choice}: choose {', '.join(get_args(DeviceChoice))}")
     has_cuda, has_mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if choice == "auto":
         choice = "cuda" if has_cuda else "mps" if has_mps else "cpu"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from typing import Optional
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Optional
 
 import msgspec
 from peft import PeftModel, get_peft_model_state_dict
@@ -127,7 +129,10 @@ def base_of(folder: ModelFolder, named: Optional[str], notes: Notes) -> Base:
     if named is not None:
         return find_base(named, notes)
     if folder.manifest is not None:
-        return find_base(folder.manifest.base.id, notes, folder.manifest.base.revision)
+        recorded = folder.manifest.base
+        if Path(recorded.id).is_absolute() and not Path(recorded.id).is_dir():
+            raise ModelError(f"the base of {folder.path} is no longer at {recorded.id}: name it with --base")
+        return find_base(recorded.id, notes, recorded.revision)
     name = read_object(folder.path / ADAPTER_CONFIG).get("base_model_name_or_path")
     if not name:
         raise ModelError(f"{folder.path / ADAPTER_CONFIG} names no base: name it with --base")
@@ -180,7 +185,13 @@ def _labels_of_stranger(folder: ModelFolder, notes: Notes) -> Labels:
             f"{folder.path / weights} holds no classification head (pre_classifier and classifier): "
             "train again, and save the head too"
         )
-    named = _labels_in_config(folder)
+    path = folder.path / "config.json"
+    config = read_object(path) if path.is_file() else {}
+    problem = config.get("problem_type")
+    if rows[0] < 2 or problem not in (None, "single_label_classification"):
+        kind = problem or "regression, as its head has one output"
+        raise ModelError(f"{folder.path} is no classifier whose labels exclude one another ({kind}): it cannot be used")
+    named = _labels_in(config)
     if named is not None and len(named) == rows[0]:
         return named
     labels = Labels.unnamed(rows[0])
@@ -188,10 +199,11 @@ def _labels_of_stranger(folder: ModelFolder, notes: Notes) -> Labels:
     return labels
 
 
-def _labels_in_config(folder: ModelFolder) -> Optional[Labels]:
-    path = folder.path / "config.json"
+def _labels_in(config: Mapping[str, Any]) -> Optional[Labels]:
+    """The names in a model's config; None where it has none, or one for two labels."""
     try:
-        id2label = msgspec.convert(read_object(path).get("id2label") if path.is_file() else None, dict[str, str])
-        return Labels(tuple(id2label[str(index)] for index in range(len(id2label))))
+        id2label = msgspec.convert(config.get("id2label"), dict[str, str])
+        names = tuple(id2label[str(index)] for index in range(len(id2label)))
     except (msgspec.ValidationError, KeyError):
         return None
+    return Labels(names) if len(set(names)) == len(names) else None

@@ -20,11 +20,12 @@ from sentilora.artifacts import (
     new_folder,
     open_model,
     refuse_existing,
+    refuse_replacing,
     write_file,
     write_manifest,
 )
 from sentilora.config import DeviceChoice
-from sentilora.errors import ModelError, OutputError
+from sentilora.errors import ModelError, in_one_line
 from sentilora.inference import Classifier
 from sentilora.modeling.devices import choose_device
 from sentilora.modeling.loading import base_of, load_adapter, load_merged, manifest_of
@@ -60,7 +61,7 @@ def merge(
         On how many texts the two were compared, and their largest difference.
 
     Raises:
-        OutputError: `output` exists and `overwrite` is false.
+        OutputError: `output` exists and `overwrite` is false, or it holds the adapter or its base.
         ModelError: There is no adapter at `path`, or it does not fit its base.
         ParityError: The written model differs from the adapter by more than 1e-4 in a logit.
     """
@@ -68,11 +69,10 @@ def merge(
     if folder.kind != "adapter":
         raise ModelError(f"{folder.path} is a standalone model already: merge takes a run or an adapter")
     refuse_existing(target, overwrite)
-    if folder.path.resolve().is_relative_to(target.resolve()):
-        raise OutputError(f"{target} holds the adapter that is to be merged: choose another place")
     texts = read_labelled(kept_validation(path) or "bundled:test").texts
     notes = Notes()
     encoder_base = base_of(folder, base, notes)
+    refuse_replacing(target, [folder.path, encoder_base.folder])
     adapter = load_adapter(folder, encoder_base, choose_device(device, notes), notes)
     predictor = torch_predictor(adapter)
     token_ids = [text.ids for text in adapter.encoder.encode(texts)]
@@ -96,10 +96,24 @@ def merge(
 
 
 def folded(classifier: Classifier) -> Any:
-    """A standalone model that answers as `classifier` does, its temperature included; that one stays as it is."""
+    """A standalone model that answers as `classifier` does, its temperature included; that one stays as it is.
+
+    Raises:
+        ModelError: The adapter is of a kind that no weight can take up, or holds no numbers.
+    """
     model = copy.deepcopy(torch_predictor(classifier).model)
-    merged = model.merge_and_unload(safe_merge=True) if isinstance(model, PeftModel) else model
+    merged = _unloaded(model) if isinstance(model, PeftModel) else model
     with torch.no_grad():
         merged.classifier.weight /= classifier.temperature
         merged.classifier.bias /= classifier.temperature
     return merged
+
+
+def _unloaded(model: PeftModel) -> Any:
+    kind = model.active_peft_config.peft_type.value
+    if not hasattr(model.base_model, "merge_and_unload"):
+        raise ModelError(f"the adapter is of the kind {kind}, which cannot be folded into its base: use it as it is")
+    try:
+        return model.merge_and_unload(safe_merge=True)
+    except ValueError as error:  # NaN, or a kind that merges not
+        raise ModelError(f"the adapter cannot be folded into its base: {in_one_line(error)}") from None

@@ -142,14 +142,15 @@ def refuse_other_architectures(folder: Path) -> None:
 @contextlib.contextmanager
 def transformers_silenced() -> Iterator[None]:
     """No warnings and no progress bars of Transformers in this block."""
-    verbosity = transformers_logging.get_verbosity()
+    verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     try:
         yield
     finally:
         transformers_logging.set_verbosity(verbosity)
-        transformers_logging.enable_progress_bar()
+        if bars:
+            transformers_logging.enable_progress_bar()
 
 
 def _named(labels: Labels) -> dict[str, Any]:

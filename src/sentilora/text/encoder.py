@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,10 @@ from tokenizers import Tokenizer
 from sentilora.artifacts import TOKENIZER
 from sentilora.config import MAX_CHARACTERS, Truncation
 from sentilora.errors import DataError, ModelError, in_one_line
+from sentilora.text.cleaning import with_linear_cleaning
 
 _HEAD_SHARE = 4  # of `head+tail`, one part in four is head
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,9 @@ class TextEncoder:
         tokenizer: Its own truncation and padding are switched off.
         max_length: Most ids of a text, special tokens included.
         truncation: What is kept of a longer text.
+
+    Raises:
+        ModelError: The tokenizer adds no special tokens.
     """
 
     def __init__(self, tokenizer: Tokenizer, max_length: int, truncation: Truncation) -> None:
@@ -99,6 +105,8 @@ class TextEncoder:
         self.max_length = max_length
         self.truncation: Truncation = truncation
         special = self.tokenizer.encode("").ids
+        if not special:
+            raise ModelError("the tokenizer adds no [CLS], which classifiers read: its post_processor is missing")
         self._before, self._after = special[:1], special[1:]
         self._unknown: Optional[int] = self.tokenizer.token_to_id("[UNK]")
 
@@ -130,15 +138,11 @@ class TextEncoder:
         """Encode texts, in their order.
 
         Raises:
-            DataError: A text is longer than `MAX_CHARACTERS`.
+            DataError: One of them is no text, holds half of a character, or is longer than `MAX_CHARACTERS`.
         """
         batch = list(texts)
-        for number, text in enumerate(batch, start=1):
-            if len(text) > MAX_CHARACTERS:
-                raise DataError(
-                    f"text {number} of {len(batch)} has {len(text):,} characters, and at most {MAX_CHARACTERS:,} are "
-                    "read: cut it"
-                )
+        for text in batch:
+            _refuse_unreadable(text)
         return [
             self._fit(encoding.ids) for encoding in self.tokenizer.encode_batch_fast(batch, add_special_tokens=False)
         ]
@@ -166,6 +170,20 @@ class TextEncoder:
         )
 
 
+def _refuse_unreadable(text: object) -> None:
+    if not isinstance(text, str):
+        raise DataError(f"{text!r:.40} is no text, but a {type(text).__name__}")
+    if len(text) > MAX_CHARACTERS:
+        raise DataError(
+            f"the text that begins '{text[:40]}' has {len(text):,} characters, and at most {MAX_CHARACTERS:,} are "
+            "read: cut it"
+        )
+    if not text.isascii() and _LONE_SURROGATE.search(text):
+        raise DataError(
+            f"the text that begins {text[:40]!a} holds half of a character, or bytes that are not UTF-8: mend it"
+        )
+
+
 def read_tokenizer(path: Path) -> Tokenizer:
     """The tokenizer in a `tokenizer.json`.
 
@@ -173,6 +191,6 @@ def read_tokenizer(path: Path) -> Tokenizer:
         ModelError: It is none.
     """
     try:
-        return Tokenizer.from_file(str(path))
+        return Tokenizer.from_str(with_linear_cleaning(path.read_text("utf-8")))
     except Exception as error:  # noqa: BLE001 - the Rust library raises nothing narrower
         raise ModelError(f"{path} is not a tokenizer ({in_one_line(error)}): copy it again") from None

@@ -17,6 +17,7 @@ from sentilora.artifacts import (
     METRICS_FILE,
     PathLike,
     refuse_existing,
+    refuse_replacing,
     run_folder,
     unfinished,
 )
@@ -103,6 +104,7 @@ def train(
         device,
         notes,
     )
+    refuse_replacing(folder, [prepared.base.folder, *_files_read(config)])
     with _place(folder, overwrite, processes) as growing:
         if processes.main:
             claim(growing, config, load_config, overwrite)
@@ -128,6 +130,10 @@ def train(
     record = msgspec.json.decode((folder / METRICS_FILE).read_bytes(), type=RunRecord)
     _logger.info(f"saved: {folder}; reloaded, its logits differ by at most {record.reload_difference:.1g}")
     return Run(folder, config, record, metrics, prepared.classifier, trainer.validation_logits)
+
+
+def _files_read(config: TrainConfig) -> list[str]:
+    return [name for name in (config.data, config.validation) if name is not None]
 
 
 def _place(folder: Path, overwrite: bool, processes: Processes) -> AbstractContextManager[Path]:

@@ -7,6 +7,7 @@ pretraining.
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import time
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from sentilora.artifacts import (
     BaseReference,
     PathLike,
     refuse_existing,
+    refuse_replacing,
     run_folder,
     sha256_of,
     write_file,
@@ -151,6 +153,7 @@ def pretrain(
     device = choose_device(config.device, notes)
     precision = _precision(config, device, notes)
     base = find_base(config.base, notes)
+    refuse_replacing(folder, [base.folder, *([texts] if isinstance(texts, (str, os.PathLike)) else [])])
     tokenizer = with_cleaning(load_tokenizer(base.folder))
     corpus = read_corpus(texts, config, tokenizer)
     _logger.info(f"pretraining: {corpus.description}")
