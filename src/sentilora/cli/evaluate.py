@@ -104,13 +104,17 @@ def evaluate(  # noqa: PLR0913, PLR0917 - an argument a flag
         raise UserError("--against-adapter and --against-labels are of the model that --against names: give it too")
     table = _measured(path, data, replace(columns, group=by))
     training = None if baseline is None else unmeasured(read_labelled(baseline, columns), table)
-    classifier = Classifier.load(path, adapter=adapter, base=base, device=device, labels=labels, precision=precision)
+    for_other = base is not None and against is not None and _is_adapter(against)
+    own_base = base if not for_other or _is_adapter(path) else None
+    classifier = Classifier.load(
+        path, adapter=adapter, base=own_base, device=device, labels=labels, precision=precision
+    )
     require_sentiment(classifier)
     if data is None:
         classifier.notes.say(OF_THE_VALIDATION)
     other = None
     if against is not None:
-        other_base = base if base is not None and _share_a_base(path, against) else None
+        other_base = base if for_other and _share_a_base(path, against) else None
         other = Classifier.load(against, adapter=against_adapter, base=other_base, device=device, labels=against_labels)
         require_sentiment(other, "--against-labels")
     evaluation = run_evaluation(classifier, table, by or "group")
@@ -143,6 +147,10 @@ def _measured(path: Path, data: Optional[str], columns: Columns) -> LabelledText
         open_model(path)  # a folder that is not there, or no model, is the better thing to say
         raise DataError(f"{path} keeps no validation texts: name labelled texts with --data")
     return read_labelled(kept, Columns(group=columns.group))
+
+
+def _is_adapter(path: Path) -> bool:
+    return open_model(path).kind == "adapter"
 
 
 def _share_a_base(path: Path, other: Path) -> bool:
