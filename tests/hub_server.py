@@ -59,7 +59,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _find(self, path: str) -> tuple[int, bytes, dict[str, str]]:
         for name, folder in self.server.repositories.items():
             kind, _, repository = name.partition("/")
-            if path.startswith(f"/api/{kind}/{repository}/revision/"):
+            asked = f"/api/{kind}/{repository}"
+            if path == asked or path.startswith(f"{asked}/revision/"):
                 return self._information(repository, folder)
             if path.startswith(f"/api/{kind}/{repository}/tree/"):
                 return self._tree(folder)

@@ -142,7 +142,8 @@ class _WritableHandler(_Handler):
 
     def _information(self, repository: str, folder: Path) -> tuple[int, bytes, dict[str, str]]:
         status, body, headers = super()._information(repository, folder)
-        return status, json.dumps({**json.loads(body), "sha": self._oid()}).encode(), headers
+        found = {**json.loads(body), "sha": self._oid(), "private": repository in self.server.private}
+        return status, json.dumps(found).encode(), headers
 
     def _file(self, path: Path) -> tuple[int, bytes, dict[str, str]]:
         status, body, headers = super()._file(path)

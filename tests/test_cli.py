@@ -176,6 +176,52 @@ def test_doctor_says_what_is_there_and_what_is_not() -> None:
         assert said in offline.stdout
     nowhere = {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9"}
     assert "not reachable at http://127.0.0.1:9" in sentilora_command("doctor", environment=nowhere).stdout
+    for endpoint, shown in (
+        ("hf-mirror.example", "hf-mirror.example"),
+        ("http://me:secret@127.0.0.1:9", "127.0.0.1:9"),
+    ):
+        result = sentilora_command("doctor", environment={**nowhere, "HF_ENDPOINT": endpoint})
+        assert (result.returncode, shown in result.stdout, "secret" in result.stdout) == (0, True, False)
+    no_scheme = {**nowhere, "HF_ENDPOINT": "hf-mirror.example"}
+    refused = sentilora_command("train", "--base", "some/thing", "--data", "bundled", environment=no_scheme)
+    assert refused.returncode == 2
+    assert "the Hub did not deliver 'some/thing'" in refused.stderr
+
+
+def test_doctor_says_what_is_broken(tmp_path: Path) -> None:
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "__init__.py").write_text("raise OSError('libcudart.so.12: cannot open')", "utf-8")
+    result = sentilora_command("doctor", environment={"PYTHONPATH": str(tmp_path)})
+    assert result.returncode == 0, result.stderr
+    assert "PyTorch cannot be imported" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "saying"),
+    [
+        (("evaluate", "RUN", "--report", "report.csv"), "--report report.csv: name a file that ends in .html"),
+        (("insights", "--report", "jan.csv", "feb.csv"), "--report jan.csv: name a file that ends in .html"),
+        (("evaluate", "RUN", "--logits", "held.csv"), "--logits held.csv: name a file that ends in .npy"),
+        (("evaluate", "RUN", "--report", "nowhere/x.html"), "there is no folder nowhere; make it first"),
+        (("suggest", "jan.csv", "-o", "nowhere/x.csv"), "there is no folder nowhere; make it first"),
+        (("evaluate", "RUN", "--report", "folder.html"), "folder.html is a folder: name a file"),
+        (("evaluate", "RUN", "--text-column", "nope"), "are of --data and --baseline"),
+        (("recipes", "-o", "mine.yaml"), "which recipe is to be copied to mine.yaml? name one: best"),
+        (("audit", "jan.csv", "--labels", "a,b"), "are of the model that --model names"),
+    ],
+)
+def test_outputs_and_flags_are_looked_at_before_the_work(
+    run: sentilora.Run, tmp_path: Path, arguments: tuple[str, ...], saying: str
+) -> None:
+    for name in ("jan.csv", "feb.csv", "held.csv"):
+        (tmp_path / name).write_text("text,label\nfine,1\n", "utf-8")
+    (tmp_path / "folder.html").mkdir()
+    before = {path: path.read_text("utf-8") for path in tmp_path.glob("*.csv")}
+    given = [str(run.folder) if each == "RUN" else each for each in arguments]
+    result = sentilora_command(*given, cwd=tmp_path)
+    assert result.returncode == 2
+    assert saying in result.stderr
+    assert {path: path.read_text("utf-8") for path in tmp_path.glob("*.csv")} == before
 
 
 def test_recipes_are_listed_printed_and_copied(tmp_path: Path) -> None:

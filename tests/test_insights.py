@@ -11,6 +11,7 @@ from collections import Counter
 from datetime import date, datetime, timedelta, timezone
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Optional
 
 import numpy as np
 import openpyxl
@@ -22,6 +23,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import fisher_exact
 
 import sentilora
 from sentilora.analysis.dates import choose_period, name_of, next_start, read_date, start_of
@@ -30,7 +32,7 @@ from sentilora.analysis.intervals import student, wilson
 from sentilora.analysis.shares import Tally, stands_out, trend_of
 from sentilora.analysis.terms import TermCounts, terms_of
 from sentilora.cli.app import cli
-from sentilora.errors import DataError
+from sentilora.errors import ConfigError, DataError
 from sentilora.reporting.insights import insights_page
 from sentilora.tables import LabelledTexts
 from test_cli import sentilora_command
@@ -280,6 +282,26 @@ def test_what_is_no_date_is_none(written: str) -> None:
     assert read_date(written) is None
 
 
+@pytest.mark.parametrize(
+    ("written", "day"),
+    [
+        ("04/Mar/2025", date(2025, 3, 4)),
+        ("4th of April 2025", date(2025, 4, 4)),
+        ("April, 9 2025", date(2025, 4, 9)),
+        ("17. März 2025", None),
+        ("March 2025", date(2025, 3, 1)),
+        ("Mar 2025 05:06 pm", date(2025, 3, 1)),
+        ("the 4, in March 2025", None),
+        ("2025-03-123", None),
+        ("2025-03-04-05.06.07", date(2025, 3, 4)),
+        ("2025030405", date(2025, 3, 4)),
+        ("1741064767", date(2025, 3, 4)),
+    ],
+)
+def test_no_day_is_lost(written: str, day: Optional[date]) -> None:
+    assert read_date(written) == day
+
+
 def test_the_period_has_enough_texts_and_not_too_many_points() -> None:
     def spread(days: int, a_day: int) -> dict[date, int]:
         return {FIRST + timedelta(days=day): a_day for day in range(days)}
@@ -290,6 +312,52 @@ def test_the_period_has_enough_texts_and_not_too_many_points() -> None:
     assert choose_period(spread(1000, 50)) == "month"
     assert choose_period(spread(4000, 50)) == "year"
     assert choose_period(spread(3, 1)) == "year"
+
+
+@settings(max_examples=200)
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 400)), min_size=2, max_size=6))
+def test_standing_out_is_fishers_exact_test(counts: list[tuple[int, int]]) -> None:
+    parts = [Tally(negative=negative, positive=positive) for negative, positive in counts]
+    whole = Tally()
+    for part in parts:
+        whole.merge(part)
+    rest = (whole.negative - parts[0].negative, whole.positive - parts[0].positive)
+    p = fisher_exact([[parts[0].negative, parts[0].positive], list(rest)]).pvalue
+    if abs(p - 0.05) > 1e-6:
+        assert stands_out(parts[0].share(), whole.share(), 1) == (p < 0.05)
+
+
+def test_a_few_texts_of_many_groups_do_not_stand_out() -> None:
+    """Where 95 of 100 texts are positive, one negative text of three is no news."""
+    rng = random.Random(2)
+    out = 0
+    for _ in range(100):
+        parts = [Tally(positive=sum(rng.random() < 0.95 for _ in range(3))) for _ in range(50)]
+        whole = Tally()
+        for part in parts:
+            part.negative = 3 - part.positive
+            whole.merge(part)
+        out += any(stands_out(part.share(), whole.share(), 50) for part in parts)
+    assert out <= 10
+
+
+def test_columns_that_come_late_in_json_lines_count(tmp_path: Path) -> None:
+    row = {"text": "fine", "sentiment": "positive", "p_positive": 0.9}
+    late = [{**row, "date": f"2025-03-{day:02d}", "shop": "north"} for day in range(1, 11)]
+    path = tmp_path / "late.jsonl"
+    path.write_text("".join(json.dumps(each) + "\n" for each in [row] * 4096 + late), "utf-8")
+    found = insights(path, by=["shop"], period="day")
+    assert len(found.over_time) == 10
+    assert {part.name for part in found.by["shop"]} == {"north", "(no value)"}
+    with pytest.raises(DataError, match="has no column 'product'"):
+        insights(path, by=["product"])
+
+
+@pytest.mark.parametrize("date_format", ["%d/%d/%Y", "%q"])
+def test_what_is_no_format_of_dates_is_one_line(tmp_path: Path, date_format: str) -> None:
+    (tmp_path / "s.csv").write_text("text,sentiment,p_positive,date\nfine,positive,0.9,1/2/2025\n", "utf-8")
+    with pytest.raises(ConfigError, match=r"--date-format .*write it as in"):
+        insights(tmp_path / "s.csv", date_format=date_format)
 
 
 def test_chance_does_not_stand_out() -> None:

@@ -105,6 +105,28 @@ def test_a_bundle_takes_the_place_of_what_was_there(
     assert json.loads(answered.stdout)["p_positive"] == expected.p_positive
 
 
+def test_what_is_not_of_the_model_stays(run: sentilora.Run, hub: WritableStandIn, command: Command) -> None:
+    assert command("publish", run.folder, "me/reviews").returncode == 0
+    there = hub.branch("me/reviews")
+    theirs = ("data/labels.json", "gguf/old.onnx", "notes.json", "adapters/one/notes.json", "README.txt")
+    for name in (*theirs, "adapters/one/adapter.safetensors", "model-00001-of-00002.safetensors"):
+        (there / name).parent.mkdir(parents=True, exist_ok=True)
+        (there / name).write_text("{}", "utf-8")
+    again = command("publish", run.folder, "me/reviews")
+    assert again.returncode == 0, again.stderr
+    assert set(contents(there)) == {*contents(run.adapter), *theirs}
+
+
+def test_what_is_public_is_not_published_to_as_private(
+    run: sentilora.Run, hub: WritableStandIn, command: Command
+) -> None:
+    assert command("publish", run.folder, "me/reviews").returncode == 0
+    assert "'me/reviews' is public, and nothing was published" in error_of(
+        command("publish", run.folder, "me/reviews", "--private")
+    )
+    assert len(hub.commits) == 1
+
+
 def test_a_merged_model_may_go_to_a_branch(merged: Path, hub: WritableStandIn, command: Command) -> None:
     published = command("publish", merged, "me/reviews", "--revision", "next")
     assert published.returncode == 0, published.stderr

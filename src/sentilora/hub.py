@@ -6,9 +6,8 @@ import contextlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from pathlib import Path
-from typing import Literal, Optional
+from typing import Callable, Literal, Optional
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, DatasetInfo, HfApi, snapshot_download
 from huggingface_hub.errors import (
@@ -92,7 +91,7 @@ class Pushed:
 def push(
     repository: str,
     files: Mapping[str, Path],
-    replaced: Sequence[str],
+    is_replaced: Callable[[str], bool],
     message: str,
     *,
     private: bool = False,
@@ -105,9 +104,10 @@ def push(
     Args:
         repository: `owner/name`.
         files: By their names in the repository.
-        replaced: Shell patterns of names; files of such names that were there and are not among `files` are removed.
+        is_replaced: Whether a name is of what is replaced: files of such names that were there, and are not among
+            `files`, are removed.
         message: Of the commit.
-        private: Whether a repository that is made is to be private; one that is there stays as it is.
+        private: Whether the repository is to be private: one that is there must be so already.
         revision: Branch, made if need be; None means `main`.
 
     Raises:
@@ -117,10 +117,16 @@ def push(
     api = HfApi()
     with _refusals_in_one_line(repository):
         url = api.create_repo(repository, private=private or None, exist_ok=True)
+        is_public = private and not api.model_info(repository).private
+    if is_public:
+        raise HubError(
+            f"'{repository}' is public, and nothing was published: make it private there first, or leave --private out"
+        )
+    with _refusals_in_one_line(repository):
         if revision is not None:
             api.create_branch(repository, branch=revision, exist_ok=True)
         there = api.list_repo_files(repository, revision=revision)
-        removed = [name for name in there if name not in files and any(fnmatch(name, pattern) for pattern in replaced)]
+        removed = [name for name in there if name not in files and is_replaced(name)]
         commit = api.create_commit(
             repository,
             [
@@ -201,5 +207,5 @@ def _in_one_line(address: str, revision: Optional[str]) -> Iterator[None]:
         raise HubError(f"'{address}' is neither a folder here nor a public repository on the Hub") from None
     except LocalEntryNotFoundError:
         raise HubUnreachableError(f"the Hub cannot be reached for '{address}', and it is not in the cache") from None
-    except (HfHubHTTPError, OSError) as error:
+    except Exception as error:  # noqa: BLE001 - the HTTP library's own among them, which differ by version
         raise HubUnreachableError(f"the Hub did not deliver '{address}' ({_first_line(error)})") from None

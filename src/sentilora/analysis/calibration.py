@@ -144,7 +144,7 @@ def reliability(answers: Answers) -> tuple[ReliabilityBin, ...]:
             float(answers.right[bin_of == number].mean()),
             int((bin_of == number).sum()),
         )
-        for number in range(int(bin_of.max()) + 1)
+        for number in np.unique(bin_of)
     )
 
 
@@ -159,7 +159,7 @@ def ece_if_calibrated(answers: Answers, seed: int = 0) -> float:
     n = len(answers)
     confidence = np.sort(answers.confidence)
     bin_of = equal_mass_bins(confidence, min(BINS, n))
-    starts = np.searchsorted(bin_of, np.arange(bin_of[-1] + 1))
+    starts = np.searchsorted(bin_of, np.unique(bin_of))
     promised = np.add.reduceat(confidence, starts)
     at_once = max(1, _DRAWN_AT_ONCE // n)
     drawn = []

@@ -8,13 +8,16 @@ from datetime import date, datetime, timedelta, timezone
 from functools import lru_cache
 from typing import Literal, Optional
 
+from sentilora.errors import ConfigError
+
 PeriodChoice = Literal["auto", "day", "week", "month", "year"]
 Period = Literal["day", "week", "month", "year"]
 PERIODS: tuple[Period, ...] = ("day", "week", "month", "year")
 
 _YEARS = range(1900, 2101)  # what lies outside is a mistake, and each day would cost memory
-_ISO = re.compile(r"(\d{4})[-/.](\d{1,2})(?:[-/.](\d{1,2}))?(?!\d)")
+_ISO = re.compile(r"(\d{4})[-/.](\d{1,2})(?:[-/.](\d{1,2})(?!\d)|(?![-/.]?\d))")
 _COMPACT_TIME = re.compile(r"((?:19|20)\d\d)(0[1-9]|1[0-2])([0-2]\d|3[01])(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d)?")
+_COMPACT_HOUR = re.compile(r"(20\d\d)(0[1-9]|1[0-2])([0-2]\d|3[01])(?:[01]\d|2[0-3])")  # not the seconds of the 2030s
 _COMPACT = re.compile(r"(\d{4})(\d{2})(\d{2})(?!\d)")
 _YEAR = re.compile(r"((?:19|20)\d\d)(?:\.0)?")
 _EPOCH = re.compile(r"(\d{9,19})(?:\.\d*)?")  # seconds have up to 10 digits, milliseconds up to 13, and so on
@@ -24,13 +27,28 @@ _MONTH = (
     "nov(?:ember)?|dec(?:ember)?"
 )
 _NAMED = re.compile(
-    rf"(?:(?<![\d:])(\d{{1,2}})(?:st|nd|rd|th)?[\s.-]+)?\b({_MONTH})\b\.?(?:[\s-]+(\d{{1,2}})(?:st|nd|rd|th)?\b(?!:))?",
+    rf"(?:(?<![\d:])(\d{{1,2}})(?:st|nd|rd|th)?[\s.,/-]+(?:of\s+)?)?\b({_MONTH})\b\.?"
+    rf"(?:[\s,/-]+(\d{{1,2}})(?:st|nd|rd|th)?\b(?!:))?",
     re.IGNORECASE,
 )
 _FOUR_DIGITS = re.compile(r"(?<![\d+-])((?:19|20)\d\d)(?![\d:])|-((?:19|20)\d\d)(?![\d:])")
+_TIME = re.compile(r"\d{1,2}:\d\d(?::\d\d(?:[.,]\d+)?)?|[+-]\d\d:?\d\d\b|\b\d{1,2}\s*[ap]\.?m\b", re.IGNORECASE)
+_MAY_BE_A_DAY = re.compile(r"(?<!\d)\d{1,2}(?!\d)")
 _TWO_WAYS = re.compile(r"\d{1,2}[-/.]\d{1,2}[-/.](?:\d{4}|\d{2})(?!\d)")
 
 _MOST_POINTS, _FEWEST_TEXTS = 60, 20  # of a chosen period: points that can be told apart, texts that say something
+
+
+def refuse_format(date_format: str) -> None:
+    """Make sure that dates can be read by a format.
+
+    Raises:
+        ConfigError: It is none, or names no day.
+    """
+    try:
+        datetime.strptime(datetime(2025, 3, 4).strftime(date_format), date_format)
+    except (ValueError, re.error) as error:
+        raise ConfigError(f"--date-format {date_format}: {error}; write it as in %d/%m/%Y") from None
 
 
 def is_ambiguous(written: str) -> bool:
@@ -59,7 +77,9 @@ def read_date(written: str, date_format: Optional[str] = None) -> Optional[date]
 def _loosely(written: str) -> Optional[date]:
     if found := _ISO.match(written):
         return date(int(found[1]), int(found[2]), int(found[3] or 1))
-    compact = _COMPACT_TIME.fullmatch(written)  # before numbers as long, which would be of the seventies
+    compact = _COMPACT_TIME.fullmatch(written) or _COMPACT_HOUR.fullmatch(
+        written
+    )  # before numbers as long, which would be of the seventies
     if compact is None and (found := _EPOCH.fullmatch(written)):
         thousands = max(0, (len(found[1]) - 8) // 3)
         return datetime.fromtimestamp(int(found[1]) // 1000**thousands, timezone.utc).date()
@@ -67,11 +87,18 @@ def _loosely(written: str) -> Optional[date]:
         return date(int(found[1]), int(found[2]), int(found[3]))
     if found := _YEAR.fullmatch(written):
         return date(int(found[1]), 1, 1)
+    return _with_a_named_month(written)
+
+
+def _with_a_named_month(written: str) -> Optional[date]:
+    """Such as 4 March 2025; the first of the month only where no other number may be the day."""
     named, year = _NAMED.search(written), _FOUR_DIGITS.search(written)
     if named is None or year is None:
         return None
-    month = _MONTHS.index(named[2].lower()[:3]) + 1
-    return date(int(year[1] or year[2]), month, int(named[1] or named[3] or 1))
+    day = named[1] or named[3]
+    if day is None and _MAY_BE_A_DAY.search(_TIME.sub(" ", written)):
+        return None
+    return date(int(year[1] or year[2]), _MONTHS.index(named[2].lower()[:3]) + 1, int(day or 1))
 
 
 def start_of(day: date, period: Period) -> date:

@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Optional, Union
 
-from sentilora.analysis.dates import Period, PeriodChoice, choose_period, is_ambiguous, name_of, read_date, start_of
+from sentilora.analysis.dates import (
+    Period,
+    PeriodChoice,
+    choose_period,
+    is_ambiguous,
+    name_of,
+    read_date,
+    refuse_format,
+    start_of,
+)
 from sentilora.analysis.shares import Share, Tally, Trend, stands_out, trend_of
 from sentilora.analysis.slices import NO_VALUE
 from sentilora.analysis.telling import SurestTexts, TellingText, choose_telling
@@ -117,6 +126,8 @@ def insights(
             named holds no date.
     """
     columns = ScoredColumns(text_column, date_column, tuple(by))
+    if date_format is not None:
+        refuse_format(date_format)
     sources, source = _sources(scored, format)
     count = _Count(columns, date_format)
     with Progress("reading", None, "rows") as progress:

@@ -17,6 +17,7 @@ _NOTHING = 1e-9  # the width of an interval whose resamples all agree
 _WEIGHTS_AT_ONCE = 200_000  # 1.6 MB, which stays near the core
 _Z = 1.959964  # of 95%
 _ANGLES = 100_001
+_BOUNDS = {"mcc": (-1.0, 1.0), "difference": (-1.0, 1.0), "log_loss": (0.0, math.inf)}  # of the others 0 and 1
 
 
 def bootstrap(
@@ -43,7 +44,10 @@ def bootstrap(
                 drawn.setdefault(name, []).append(values)
             progress.advance(count)
     measured = {name: float(values[0]) for name, values in statistics(np.ones((1, n))).items()}
-    return {name: _interval(measured[name], np.concatenate(parts)) for name, parts in drawn.items()}
+    return {
+        name: _interval(measured[name], np.concatenate(parts), _BOUNDS.get(name, (0.0, 1.0)))
+        for name, parts in drawn.items()
+    }
 
 
 def all_agree(drawn: Interval) -> bool:
@@ -72,12 +76,10 @@ def student(freedom: int) -> float:
     return math.sqrt(freedom) * math.tan(np.interp(0.95 * within[-1], within, angles))
 
 
-def _interval(value: float, drawn: Floats) -> Interval:
+def _interval(value: float, drawn: Floats, bounds: tuple[float, float]) -> Interval:
     defined = drawn[~np.isnan(drawn)]
     if not len(defined):
         return Interval(value, math.nan, math.nan)
     low, middle, high = np.quantile(defined, (0.025, 0.5, 0.975))
     bias = middle - value  # large for the calibration error, which chance only raises, and resampling adds chance
-    low = max(low - bias, 0.0) if defined.min() >= 0 else low - bias
-    high = min(high - bias, 1.0) if defined.max() <= 1 else high - bias
-    return Interval(value, float(low), float(high))
+    return Interval(value, float(max(low - bias, bounds[0])), float(min(high - bias, bounds[1])))

@@ -208,10 +208,13 @@ class Measurement:
 
 
 def equal_mass_bins(values: Floats, bins: int) -> Integers:
-    """Which of `bins` bins, from the lowest, each value falls into; the bins hold equally many, but for one."""
-    bin_of = np.empty(len(values), dtype=np.int64)
-    bin_of[np.argsort(values, kind="stable")] = np.arange(len(values)) * bins // max(len(values), 1)
-    return bin_of
+    """Which of `bins` bins, from the lowest, each value falls into; they hold about equally many.
+
+    Equal values share a bin, that of their middle rank: or the order of the rows would decide. Bins may be empty.
+    """
+    _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
+    middles = np.cumsum(counts) - (counts + 1) / 2
+    return np.asarray((middles * bins / max(len(values), 1)).astype(np.int64)[which])
 
 
 def _ratios(part: Floats, whole: Floats) -> Floats:

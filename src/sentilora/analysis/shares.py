@@ -14,6 +14,7 @@ import numpy as np
 from sentilora.analysis.intervals import student, wilson
 from sentilora.artifacts import Interval
 
+_FEW_EXPECTED = 100  # texts of the rarer kind; below, a normal curve is too narrow at its ends
 _FEWEST_DAYS = 3
 
 
@@ -117,16 +118,38 @@ class Trend:
 def stands_out(part: Share, whole: Share, among: int) -> bool:
     """Whether a part is more or less positive than the rest, and hardly by chance.
 
-    The test of two proportions at 5%, by Bonferroni among so many parts.
+    Fisher's exact test at 5%, by Bonferroni among so many parts; of many texts, that of two proportions.
     """
     ours, all_texts = part.negative + part.positive, whole.negative + whole.positive
     rest = all_texts - ours
     if not ours or not rest:
         return False
+    limit = 0.05 / among
+    expected = min(ours, rest) * min(whole.positive, whole.negative) / all_texts
+    if expected < _FEW_EXPECTED:
+        return _exact(part.positive, ours, whole.positive, all_texts) < limit
     pooled = whole.positive / all_texts
     difference = part.positive / ours - (whole.positive - part.positive) / rest
     error = math.sqrt(pooled * (1 - pooled) * (1 / ours + 1 / rest))
-    return abs(difference) > error * NormalDist().inv_cdf(1 - 0.025 / among)
+    return abs(difference) > error * NormalDist().inv_cdf(1 - limit / 2)
+
+
+def _exact(found: int, drawn: int, positive: int, of: int) -> float:
+    """Fisher's p: how probable such a count, or a less probable one, is among texts drawn from all.
+
+    Args:
+        found: Positive texts among those drawn.
+        drawn: How many were.
+        positive: Positive texts among all.
+        of: How many those are.
+    """
+    low, high = max(0, drawn + positive - of), min(drawn, positive)
+    counts = np.arange(low, high, dtype=np.float64)
+    ratios = (positive - counts) * (drawn - counts) / ((counts + 1) * (of - positive - drawn + counts + 1))
+    logs = np.append(0.0, np.cumsum(np.log(ratios)))
+    chances = np.exp(logs - logs.max())
+    as_rare = chances <= chances[found - low] * (1 + 1e-7)  # of two that are equal, rounding makes one the larger
+    return float(chances[as_rare].sum() / chances.sum())
 
 
 def trend_of(days: Mapping[date, Tally]) -> Optional[Trend]:

@@ -17,6 +17,7 @@ from sentilora.text import EncodedText
 _MOST = 20
 _FEWEST_TEXTS = 5
 NO_VALUE = "(no value)"
+BY_LENGTH, BY_READING = "tokens", "read"  # what is not a column's
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ def slices_by(by: str, keys: Sequence[str], answers: Answers) -> tuple[Slice, ..
         keys: n, one a text; those that are `NoGroup` make one slice.
         answers: To the same n texts.
     """
+    by = f"column {by}" if by in (BY_LENGTH, BY_READING) else by
     keys = [NO_VALUE if isinstance(key, NoGroup) else key for key in keys]
     counts = Counter(keys)
     kept = {key for key, count in counts.most_common(_MOST) if count >= _FEWEST_TEXTS}
@@ -61,7 +63,7 @@ def slices_by_length(encoded: Sequence[EncodedText], answers: Answers) -> tuple[
     edges = np.unique(np.quantile(lengths, (0.25, 0.5, 0.75, 1), method="inverted_cdf"))
     names = [f"up to {edges[0]:,}"] + [f"{low + 1:,} to {high:,}" for low, high in zip(edges, edges[1:])]
     quarter = np.searchsorted(edges, lengths)
-    return tuple(_slice("tokens", name, answers.take(quarter == number)) for number, name in enumerate(names))
+    return tuple(_slice(BY_LENGTH, name, answers.take(quarter == number)) for number, name in enumerate(names))
 
 
 def slices_by_truncation(encoded: Sequence[EncodedText], answers: Answers) -> tuple[Slice, ...]:
@@ -70,8 +72,8 @@ def slices_by_truncation(encoded: Sequence[EncodedText], answers: Answers) -> tu
     if cut.all() or not cut.any():
         return ()
     return (
-        _slice("read", "whole", answers.take(~cut)),
-        _slice("read", "cut", answers.take(cut)),
+        _slice(BY_READING, "whole", answers.take(~cut)),
+        _slice(BY_READING, "cut", answers.take(cut)),
     )
 
 

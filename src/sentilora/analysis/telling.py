@@ -13,6 +13,7 @@ from sentilora.analysis.words import readable
 
 _KEPT = 300  # texts of a side, the surest: bounds the memory
 _READ = 5_000  # characters of a text
+_MOST_SENTENCES = 100  # of a text that are looked at one by one
 _PASSAGE = 320  # characters shown of a text
 _SENTENCE_END = re.compile(r"(?<=[.!?\N{HORIZONTAL ELLIPSIS}])\s+")
 _ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
@@ -93,7 +94,7 @@ def choose_telling(surest: SurestTexts, terms: Sequence[Term], positive: bool, m
 
 def _best_passage(text: str, weights: Mapping[str, float]) -> tuple[str, list[str]]:
     """The run of whole sentences that holds the heaviest terms, and those in their order."""
-    sentences = _SENTENCE_END.split(text)
+    sentences = _SENTENCE_END.split(text, _MOST_SENTENCES)
     passages = [_passage(sentences, first) for first in range(len(sentences))]
     held = [
         [term for term in dict.fromkeys(chain.from_iterable(terms_of(passage).values())) if term in weights]

@@ -27,7 +27,7 @@ GRAPH_WEIGHTS = "model.onnx_data"
 BUNDLE_ADAPTER_FOLDER = "adapters"
 BUNDLE_ADAPTER_WEIGHTS = "adapter.safetensors"
 
-# What a model's folder may hold, in any of its folders: what is fetched from the Hub, and replaced there.
+# What a model's folder may hold, in any of its folders: what is fetched from the Hub.
 MODEL_FILES = ("*.json", "*.safetensors", "*.onnx", "*.onnx_data", "vocab.txt")
 
 PathLike = Union[str, os.PathLike[str]]

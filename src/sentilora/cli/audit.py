@@ -16,8 +16,9 @@ from rich.text import Text
 from sentilora.analysis.audit import Audit
 from sentilora.analysis.audit import audit as run_audit
 from sentilora.analysis.duplicates import THRESHOLD
-from sentilora.cli.options import adapter_option, column_options
+from sentilora.cli.options import adapter_option, base_option, column_options, device_option, labels_option
 from sentilora.cli.render import console, facts_table
+from sentilora.config import DeviceChoice
 from sentilora.errors import UserError
 from sentilora.inference import Classifier
 from sentilora.tables import Columns, read_labelled, read_unlabelled
@@ -47,6 +48,9 @@ _NEW = "other texts, labelled or not: a file of rows, or named as for train"
     help="Judge the labels by this model, rather than by a cross-validated linear one; it should not have seen DATA.",
 )
 @adapter_option
+@labels_option
+@base_option
+@device_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option(
     "-o",
@@ -63,6 +67,9 @@ def audit(  # noqa: PLR0913, PLR0917 - an argument a flag
     threshold: float,
     model: Optional[Path],
     adapter: Optional[str],
+    labels: Optional[list[str]],
+    base: Optional[str],
+    device: DeviceChoice,
     as_json: bool,
     output: Optional[Path],
 ) -> None:
@@ -74,11 +81,13 @@ def audit(  # noqa: PLR0913, PLR0917 - an argument a flag
     sentilora audit reviews.csv --output audit/
     sentilora audit train.csv --against test.csv --reference last_year.csv
     """
+    if model is None and (adapter or labels or base):
+        raise UserError("--adapter, --labels and --base are of the model that --model names: give it too")
     table = read_labelled(data, dataclasses.replace(columns, group=group_column))
     others = [None if name is None else read_unlabelled(name, columns) for name in (against, reference)]
-    if adapter is not None and model is None:
-        raise UserError("--adapter names an adapter of the bundle that --model names: give both")
-    classifier = None if model is None else Classifier.load(model, adapter=adapter)
+    classifier = (
+        None if model is None else Classifier.load(model, adapter=adapter, labels=labels, base=base, device=device)
+    )
     found = run_audit(table, classifier=classifier, against=others[0], reference=others[1], threshold=threshold)
     if output is not None:
         found.write(output)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-import urllib.error
+import re
 import urllib.request
 from importlib import metadata
 
@@ -11,7 +11,7 @@ import click
 
 from sentilora._version import __version__
 from sentilora.cli.render import console, facts_table
-from sentilora.errors import SentiloraError
+from sentilora.errors import SentiloraError, in_one_line
 
 _PACKAGES = ("torch", "transformers", "peft", "accelerate", "datasets", "evaluate", "tokenizers", "pyarrow", "numpy")
 _SECONDS = 5
@@ -40,6 +40,8 @@ def _device() -> str:
         from sentilora.modeling.devices import choose_device, choose_precision  # noqa: PLC0415 - needs torch
     except ModuleNotFoundError:
         return "unknown: torch is not installed"
+    except Exception as error:  # noqa: BLE001 - a broken installation raises anything
+        return f"unknown: PyTorch cannot be imported ({in_one_line(error)})"
     from sentilora.notes import Notes  # noqa: PLC0415
 
     device = choose_device("auto", Notes())
@@ -51,11 +53,12 @@ def _hub() -> str:
 
     if constants.HF_HUB_OFFLINE:
         return "not asked: HF_HUB_OFFLINE is set"
+    place = re.sub(r"//[^/@]*@", "//", constants.ENDPOINT)  # without a password
     try:
         with urllib.request.urlopen(f"{constants.ENDPOINT}/api/models?limit=1", timeout=_SECONDS):  # noqa: S310
-            return f"reachable at {constants.ENDPOINT}"
-    except (urllib.error.URLError, OSError) as error:
-        return f"not reachable at {constants.ENDPOINT} ({getattr(error, 'reason', error)}): use --base embedded"
+            return f"reachable at {place}"
+    except Exception as error:  # noqa: BLE001 - an address may be anything
+        return f"not reachable at {place} ({getattr(error, 'reason', error)}): use --base embedded"
 
 
 def _embedded() -> str:
@@ -63,6 +66,8 @@ def _embedded() -> str:
         from sentilora.modeling.embedded import installed_source, verify_source  # noqa: PLC0415 - needs torch
     except ModuleNotFoundError:
         return "unknown: torch is not installed"
+    except Exception as error:  # noqa: BLE001 - the same
+        return f"unknown: PyTorch cannot be imported ({in_one_line(error)})"
     folder = installed_source()
     if folder is None:
         return "not installed: pip install 'sentilora[embedded]'"

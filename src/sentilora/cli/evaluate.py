@@ -24,8 +24,10 @@ from sentilora.cli.options import (
     column_options,
     device_option,
     labels_option,
+    output_file,
     parse_names,
     precision_option,
+    report_option,
 )
 from sentilora.cli.render import comparisons_table, console, evaluation_tables, mistakes_table, slices_table
 from sentilora.config import DeviceChoice
@@ -60,9 +62,14 @@ from sentilora.tables import Columns, LabelledTexts, read_labelled
     help="Compare with n-gram models trained on this data, such as the model's training data, to see if it pays.",
 )
 @precision_option
-@click.option("--report", metavar="FILE", type=click.Path(path_type=Path), help="Also write a report, one .html file.")
+@report_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--logits", type=click.Path(path_type=Path), help="Also write the logits here, float32 [n, 2], as .npy.")
+@click.option(
+    "--logits",
+    type=click.Path(path_type=Path),
+    callback=output_file(".npy"),
+    help="Also write the logits here, float32 [n, 2], as .npy.",
+)
 @labels_option
 @base_option
 @device_option
@@ -102,6 +109,8 @@ def evaluate(  # noqa: PLR0913, PLR0917 - an argument a flag
         require_scikit_learn()
     if against is None and (against_adapter or against_labels):
         raise UserError("--against-adapter and --against-labels are of the model that --against names: give it too")
+    if data is None and baseline is None and columns != Columns():
+        raise UserError("the flags for columns and labels are of --data and --baseline: name one of these too")
     table = _measured(path, data, replace(columns, group=by))
     training = None if baseline is None else unmeasured(read_labelled(baseline, columns), table)
     for_other = base is not None and against is not None and _is_adapter(against)
@@ -134,9 +143,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - an argument a flag
     if as_json:
         click.echo(json.dumps(_as_object(evaluation, comparisons, table, classifier), ensure_ascii=False))
     else:
-        _print_tables(evaluation, comparisons, table)
-        if report is not None:
-            click.echo(f"report: {report}")
+        _print_tables(evaluation, comparisons, table, report)
 
 
 def _measured(path: Path, data: Optional[str], columns: Columns) -> LabelledTexts:
@@ -159,7 +166,9 @@ def _share_a_base(path: Path, other: Path) -> bool:
     return ours is None or theirs is None or ours.base.sha256 == theirs.base.sha256
 
 
-def _print_tables(evaluation: Evaluation, comparisons: Sequence[Comparison], table: LabelledTexts) -> None:
+def _print_tables(
+    evaluation: Evaluation, comparisons: Sequence[Comparison], table: LabelledTexts, report: Optional[Path]
+) -> None:
     click.echo(table.describe())
     click.echo(str(evaluation.encoding))
     if evaluation.abstaining is not None:
@@ -171,6 +180,8 @@ def _print_tables(evaluation: Evaluation, comparisons: Sequence[Comparison], tab
         out.print(comparisons_table(comparisons))
     if evaluation.mistakes:
         out.print(mistakes_table(evaluation.mistakes))
+    if report is not None:
+        click.echo(f"report: {report}")
 
 
 def _as_object(

@@ -18,6 +18,7 @@ from sentilora.analysis.insights import insights as find_insights
 from sentilora.analysis.shares import Share
 from sentilora.analysis.terms import Terms
 from sentilora.artifacts import write_file
+from sentilora.cli.options import report_option
 from sentilora.cli.render import console, facts_table
 from sentilora.reporting import require_reporting
 
@@ -42,7 +43,7 @@ _SHOWN_PARTS, _SHOWN_TERMS, _SHOWN_TEXTS = 20, 12, 3
     help="Steps of time; auto takes the finest that has enough texts.",
 )
 @click.option("--format", type=click.Choice(["csv", "tsv", "jsonl"]), help="What standard input holds.")
-@click.option("--report", metavar="FILE", type=click.Path(path_type=Path), help="Also write a report, one .html file.")
+@report_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def insights(scored: Sequence[str], report: Optional[Path], as_json: bool, **settings: Any) -> None:
     """Say what SCORED, which `sentilora score` wrote, holds: how positive the texts are, when, where, in which words.

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Callable, Optional, TypeVar, cast
 
 import click
 import msgspec
 
 from sentilora.config import Setting, TrainConfig, settings_of
+from sentilora.errors import OutputError
 from sentilora.labels import LabelMap, parse_mapping
 from sentilora.tables import Columns
 
@@ -46,6 +49,39 @@ precision_option = click.option(
     help="Answer `uncertain` below the confidence that made this share of the answers right on the validation texts.",
 )
 adapter_option = click.option("--adapter", metavar="NAME", help="Which adapter of a bundle with several.")
+
+
+def output_file(*endings: str) -> Callable[[click.Context, click.Parameter, Optional[Path]], Optional[Path]]:
+    """A callback that refuses, before any work, a file of another kind, or one that cannot be written."""
+
+    def refuse(_context: click.Context, option: click.Parameter, path: Optional[Path]) -> Optional[Path]:
+        if path is None:
+            return None
+        if path.suffix.lower() not in endings:
+            raise OutputError(f"{option.opts[0]} {path}: name a file that ends in {endings[0]}")
+        refuse_unwritable(path)
+        return path
+
+    return refuse
+
+
+def refuse_unwritable(path: Path) -> None:
+    """Raise OutputError where no file can be written to `path`."""
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder: name a file")
+    if not path.parent.is_dir():
+        raise OutputError(f"cannot write {path}: there is no folder {path.parent}; make it first")
+    if not os.access(path.parent, os.W_OK):
+        raise OutputError(f"cannot write {path}: {path.parent} is not yours to write")
+
+
+report_option = click.option(
+    "--report",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    callback=output_file(".html", ".htm"),
+    help="Also write a report, one .html file.",
+)
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace what is there.")
 
 

@@ -13,7 +13,7 @@ from sentilora.reporting.publishing import publish as run_publishing
 @click.command(short_help="Put a model on the Hub.")
 @click.argument("path", metavar="PATH", type=click.Path(path_type=Path))
 @click.argument("repository", metavar="OWNER/NAME")
-@click.option("--private", is_flag=True, help="Make the repository private, if it is not there yet.")
+@click.option("--private", is_flag=True, help="Make the repository private; one that is there must be so already.")
 @click.option("--revision", metavar="BRANCH", help="Branch to put it on, made if need be; by default main.")
 @click.option("--message", metavar="TEXT", help="Of the commit.")
 def publish(path: Path, repository: str, private: bool, revision: Optional[str], message: Optional[str]) -> None:

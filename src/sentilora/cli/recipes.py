@@ -10,7 +10,7 @@ import click
 from sentilora.artifacts import write_file
 from sentilora.cli.render import console, facts_table
 from sentilora.config import recipe_names, recipe_source
-from sentilora.errors import OutputError
+from sentilora.errors import OutputError, UserError
 
 
 @click.command(short_help="List, print or copy the packaged recipes.")
@@ -24,6 +24,8 @@ def recipes(name: Optional[str], output: Optional[Path]) -> None:
     sentilora recipes best --output mine.yaml
     sentilora train --recipe mine.yaml
     """
+    if name is None and output is not None:
+        raise UserError(f"which recipe is to be copied to {output}? name one: {', '.join(recipe_names())}")
     if name is None:
         console().print(facts_table({recipe: _first_comment(recipe) for recipe in recipe_names()}))
     elif output is None:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from sentilora.analysis.suggestions import POOL, Suggestions, refuse_output
 from sentilora.analysis.suggestions import suggest as run_suggest
-from sentilora.cli.options import adapter_option, base_option, device_option, overwrite_option
+from sentilora.cli.options import adapter_option, base_option, device_option, overwrite_option, refuse_unwritable
 from sentilora.cli.render import console
 from sentilora.config import DeviceChoice
 from sentilora.inference import Classifier
@@ -74,6 +74,7 @@ def suggest(  # noqa: PLR0913, PLR0917 - an argument a flag
     """
     if output is not None:
         refuse_output(output, overwrite)
+        refuse_unwritable(output)
     columns = Columns(text=text_column)
     data = read_unlabelled(unlabelled, columns)
     done = None if labelled is None else read_unlabelled(labelled, columns)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Literal, Optional
 
 from huggingface_hub import EvalResult, ModelCardData
@@ -89,7 +90,8 @@ def hub_dataset(data: Optional[str]) -> Optional[str]:
     if data in ("imdb", "imdb:test"):
         return "stanfordnlp/imdb"
     named = _DATASET.fullmatch(data)
-    return None if named is None or data.endswith(_TABLE_ENDINGS) else named["repository"]
+    is_local = data.lower().endswith(_TABLE_ENDINGS) or Path(data).exists()
+    return None if named is None or is_local else named["repository"]
 
 
 def _results(adapter: str, manifest: Manifest) -> Iterator[EvalResult]:

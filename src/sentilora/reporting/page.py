@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from sentilora.analysis import Comparison, Evaluation
 from sentilora.analysis.metrics import measure_name
+from sentilora.analysis.slices import BY_LENGTH
 from sentilora.labels import SENTIMENT
 from sentilora.reporting.curve import TrainingCurve
 from sentilora.reporting.plots import (
@@ -74,7 +75,7 @@ def report_page(
                 "precision_recall": precision_recall_plot(answers),
                 "abstaining": abstaining_plot(answers, None if abstaining is None else abstaining.expected),
                 "length": slices_plot(
-                    [part for part in evaluation.slices if part.by == "tokens"], evaluation.metrics.accuracy
+                    [part for part in evaluation.slices if part.by == BY_LENGTH], evaluation.metrics.accuracy
                 ),
                 **({} if curve is None else {"training": training_plot(curve)}),
             }.items()

@@ -119,7 +119,7 @@ def slices_plot(slices: Sequence[Slice], whole: float) -> str:
         high = np.array([part.accuracy.high for part in slices]) - values
         axes.axvline(whole, color=_INK, alpha=0.45, linestyle="--", linewidth=1)
         axes.errorbar(values, places, xerr=np.maximum((low, high), 0), fmt="o", color=_BLUE, capsize=3)
-        axes.set_yticks(places, [_short(part.name) for part in slices])
+        axes.set_yticks(places, [_short(part.name).replace("$", r"\$") for part in slices])
         axes.set_ylim(-0.6, len(slices) - 0.4)
         axes.grid(visible=False, axis="y")
         axes.set_xlabel("answered rightly (dashed: all texts)")

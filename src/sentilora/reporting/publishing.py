@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Optional
 
 from sentilora import hub
 from sentilora.artifacts import (
     ADAPTER_CONFIG,
+    ADAPTER_WEIGHTS,
     BUNDLE_ADAPTER_FOLDER,
+    BUNDLE_ADAPTER_WEIGHTS,
+    GRAPH,
+    GRAPH_WEIGHTS,
     MANIFEST,
-    MODEL_FILES,
     README,
+    TOKENIZER,
     Manifest,
     ModelFolder,
     PathLike,
@@ -62,7 +67,7 @@ def publish(
     Args:
         path: The folder.
         repository: `owner/name`; made if it is not there.
-        private: Whether a repository that is made is to be private.
+        private: Whether the repository is to be private; one that is there must be so already.
         revision: Branch; None means `main`.
         message: Of the commit.
 
@@ -81,7 +86,7 @@ def publish(
     pushed = hub.push(
         repository,
         files,
-        MODEL_FILES,
+        _is_of_a_model,
         message or f"Publish {_NAMES[folder.kind]} with sentilora",
         private=private,
         revision=revision,
@@ -91,6 +96,18 @@ def publish(
     return Published(pushed.url, pushed.commit, tuple(files), tuple(notes))
 
 
+def _is_of_a_model(name: str) -> bool:
+    """Whether a file of a repository is of the model that was there: by its name, which models' files have."""
+    *folders, file = name.split("/")
+    placed = not folders or (len(folders) == 2 and folders[0] == BUNDLE_ADAPTER_FOLDER)
+    return placed and any(fnmatch(file, pattern) for pattern in _REPLACED)
+
+
+_REPLACED = (
+    *(MANIFEST, "config.json", ADAPTER_CONFIG, ADAPTER_WEIGHTS, BUNDLE_ADAPTER_WEIGHTS, GRAPH, GRAPH_WEIGHTS),
+    *("model*.safetensors", "model.safetensors.index.json", TOKENIZER, "tokenizer_config.json"),
+    *("special_tokens_map.json", "vocab.txt"),
+)
 _NAMES = {"adapter": "an adapter", "merged": "a model", "bundle": "a bundle"}
 
 

@@ -77,14 +77,30 @@ def read_scored(source: Union[TableName, SupportsArrow], columns: ScoredColumns)
         DataError: The source cannot be read, or lacks a column.
     """
     name = source.name if isinstance(source, TableName) else FROM_PYTHON
-    roles: Optional[_Roles] = None
+    varies = isinstance(source, TableName) and source.holds_json  # whose columns may come late
+    seen: dict[str, None] = {}
     for table, broken in _tables(source):
-        if roles is None and len(table):
-            roles = _Roles.of(table, columns, name)
-        if roles is not None:
-            yield roles.take(table, broken)
-        else:
+        if len(table):
+            seen.update(dict.fromkeys(table.column_names))
+        if not seen:
             yield ScoredRows([], [], [], None, [], {}, broken)
+            continue
+        if not varies:
+            _refuse_absent(list(seen), columns, name)
+        yield _Roles.of(list(seen), columns, name).take(table, broken)
+    if seen:
+        _refuse_absent(list(seen), columns, name)
+
+
+def _refuse_absent(present: Sequence[str], columns: ScoredColumns, source: str) -> None:
+    for wanted, role in (*((each, "group") for each in columns.by), (columns.date, "date")):
+        if wanted is not None:
+            find_column(_named(present), wanted, (), role, source)
+
+
+def _named(columns: Sequence[str]) -> pa.Table:
+    """A table without rows."""
+    return pa.table([pa.nulls(0)] * len(columns), names=list(columns))
 
 
 @dataclass(frozen=True)
@@ -98,16 +114,14 @@ class _Roles:
     by: Sequence[str]
 
     @classmethod
-    def of(cls, table: pa.Table, columns: ScoredColumns, source: str) -> _Roles:
-        for name in columns.by:
-            find_column(table, name, (), "group", source)
+    def of(cls, present: Sequence[str], columns: ScoredColumns, source: str) -> _Roles:
+        """Of the columns that were seen so far."""
+        table = _named(present)
         return cls(
             find_column(table, columns.text, TEXT_NAMES, "text", source),
             _answer_column(table, "sentiment", source),
             _answer_column(table, "p_positive", source),
-            usual_column(table.column_names, DATE_NAMES)
-            if columns.date is None
-            else find_column(table, columns.date, (), "date", source),
+            usual_column(present, DATE_NAMES) if columns.date is None else columns.date,
             columns.by,
         )
 
