@@ -188,6 +188,16 @@ def test_doctor_says_what_is_there_and_what_is_not() -> None:
     assert "the Hub did not deliver 'some/thing'" in refused.stderr
 
 
+def test_what_is_public_is_there_without_being_imported() -> None:
+    script = (
+        "import sentilora, sys; assert 'train' in dir(sentilora) and 'torch' not in sys.modules\n"
+        "print(*(each.__name__ for each in (sentilora.errors.DataError, sentilora.export.export)))"
+    )
+    command = [sys.executable, "-c", script]
+    found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    assert found.stdout == "DataError export\n"
+
+
 def test_doctor_says_what_is_broken(tmp_path: Path) -> None:
     (tmp_path / "torch").mkdir()
     (tmp_path / "torch" / "__init__.py").write_text("raise OSError('libcudart.so.12: cannot open')", "utf-8")

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 import pytest
 import sklearn.metrics as reference
+import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -397,6 +399,27 @@ def test_the_other_model_has_an_adapter_and_labels_of_its_own(
     assert abs(compared["difference"]["value"]) < 0.2
     with pytest.raises(UserError, match="--against names"):
         command(*asked, "--against-adapter", "other")
+
+
+def test_files_and_frames_are_read_where_data_are_wanted(run: sentilora.Run, reviews_csv: Path) -> None:
+    table = read_labelled(str(reviews_csv))
+    frame = pd.DataFrame({"text": table.texts, "label": table.labels})
+    expected = evaluate(run.classifier, table).scores["accuracy"]
+    for data in (str(reviews_csv), reviews_csv, frame):
+        assert evaluate(run.classifier, data).scores["accuracy"] == expected
+        assert sentilora.audit(data, against=data).texts == len(table)
+        assert len(sentilora.suggest(data, 3, labelled=frame.head(2)).chosen) == 3
+    with pytest.raises(TypeError, match=r"a classifier is expected, not a str: Classifier\.load"):
+        evaluate("runs/mine", table)  # type: ignore[arg-type]
+
+
+def test_a_model_that_knows_one_answer_is_told_of(run: sentilora.Run, reviews: LabelledTexts, tmp_path: Path) -> None:
+    classifier = sentilora.Classifier.load(run.folder)
+    model = classifier.predictor.model
+    with torch.no_grad():
+        model.base_model.model.classifier.modules_to_save["default"].bias[1] += 1000
+    evaluate(classifier, subset(reviews, 40, 0))
+    assert any("every text is called positive, which is right for 50.0%" in note for note in classifier.notes)
 
 
 def test_a_base_that_moved_is_that_of_both(

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 from peft import (
@@ -155,10 +157,24 @@ def test_what_does_not_apply_is_not_passed_over(run: sentilora.Run, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
+    "texts", [pd.DataFrame({"text": ["a"]}), {"text": "a"}, {"a", "b"}, pa.table({"text": ["a"]}), b"abc", 5, None]
+)
+def test_what_is_no_list_of_texts_is_refused(run: sentilora.Run, texts: Any) -> None:
+    with pytest.raises(TypeError, match="expected"):
+        run.classifier(texts)
+
+
+def test_columns_of_tables_are_answered(run: sentilora.Run) -> None:
+    expected = [answer.p_positive for answer in run.classifier(TEXTS)]
+    for texts in (pd.Series(TEXTS), pa.array(TEXTS), pa.table({"t": TEXTS})["t"], np.array(TEXTS), tuple(TEXTS)):
+        assert [answer.p_positive for answer in run.classifier(texts)] == expected
+
+
+@pytest.mark.parametrize(
     ("text", "saying"),
     [
         ("cut \ud83d", r"begins 'cut \\ud83d' holds half of a character"),
-        (None, "None is no text, but a NoneType"),
+        (None, "None, at place 1, is no text, but a NoneType"),
         (b"bytes", "is no text, but a bytes"),
         (("good", "film"), "is no text, but a tuple"),
         ("x" * 1_000_001, r"begins 'xxx.*1,000,001 characters"),

@@ -72,6 +72,14 @@ def test_hidden_words_of_unseen_texts_are_guessed_better(pretrained: PretrainedB
     assert [line["step"] for line in lines] == list(range(1, record.steps + 1))
 
 
+def test_a_base_that_got_worse_is_told_of(tiny_base: Path, tmp_path: Path) -> None:
+    texts = ["a " + "very " * number + "fine film" for number in range(30)]
+    settings: dict[str, Any] = {"base": str(tiny_base), "learning_rate": 1.0, "max_steps": 2, "warmup": 0.0}
+    worse = sentilora.pretrain(texts, output=tmp_path / "worse", **settings)
+    assert worse.record.after.loss > worse.record.before.loss
+    assert any("guessed worse than before" in note for note in worse.record.notes)
+
+
 def test_the_base_trains_an_adapter(pretrained: PretrainedBase, reviews_csv: Path, tmp_path: Path) -> None:
     settings: dict[str, Any] = {"data": str(reviews_csv), "epochs": 1, "max_length": 32}
     run = sentilora.train(base=str(pretrained.folder), output=tmp_path / "run", **settings)

@@ -184,6 +184,14 @@ def test_names_that_no_record_can_hold_are_one_line(bundle: Path, tmp_path: Path
             write()
 
 
+def test_the_column_that_is_read_is_told(bundle: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "two.csv"
+    path.write_text("Title,Review,Comment\na,fine,poor\n", "utf-8")
+    with caplog.at_level("INFO"):
+        score(path, tmp_path / "out.csv", model=bundle)
+    assert "column with the texts: Review" in caplog.text
+
+
 def test_files_of_a_web_server(web: str, folder: Path, bundle: Path, tmp_path: Path) -> None:
     assert score([f"{web}/a.csv", f"{web}/b.csv"], tmp_path / "web.csv", model=bundle, chunk_rows=2).rows == 7
     score(folder, tmp_path / "local.csv", model=bundle, chunk_rows=2)

@@ -21,6 +21,25 @@ def write(path: Path, content: str) -> str:
     return str(path)
 
 
+@pytest.mark.parametrize("named", ["Review Text ", "review text", " REVIEW TEXT"])
+def test_a_column_is_found_by_what_is_seen_of_its_name(tmp_path: Path, named: str) -> None:
+    path = tmp_path / "excel.csv"
+    path.write_text("Review Text ;Sentiment;Shop \nfine;pos;a\nbad;neg;b\n", "utf-8")
+    found = read_labelled(str(path), Columns(named, "sentiment", "shop"))
+    assert (found.texts, found.groups, found.columns) == (["fine", "bad"], ["a", "b"], ("Review Text ", "Sentiment"))
+    with pytest.raises(DataError, match="no column 'Text': it has 'Review Text ', Sentiment, 'Shop '"):
+        read_labelled(str(path), Columns("Text"))
+
+
+def test_the_example_of_a_label_map_is_of_the_values_there(tmp_path: Path) -> None:
+    path = tmp_path / "words.csv"
+    path.write_text("text,label\na,Positive\nb,NEG\nc,neutral\n", "utf-8")
+    with pytest.raises(DataError, match='"Positive=positive,NEG=negative", which drops rows with other labels'):
+        read_labelled(str(path))
+    found = read_labelled(str(path), Columns(label_map="Positive=positive,NEG=negative"))  # type: ignore[arg-type]
+    assert (len(found), found.dropped) == (2, {"labels that the map leaves out (neutral)": 1})
+
+
 def test_a_csv_as_people_keep_it(tmp_path: Path) -> None:
     path = write(
         tmp_path / "a.csv", 'id,Review,Sentiment\n1,"Two\nlines, and a ""quote""",pos\n2,Bad,Negative\n3,,neg\n'
@@ -67,7 +86,10 @@ def test_the_official_folder(tmp_path: Path) -> None:
         ("text,stars\ngood,5\nbad,1\n", "row 1, column 'stars': '5' is not a label; use 0/1"),
         ("text,stars\ngood,5\nbad,1\n", 'say what is what, such as --label-map "1-2=negative,4-5=positive"'),
         ("text,label\ngood,1\nbad,\n", "holds only positive texts"),
-        (f"text,label\ngood,1\n{'bad ' * 2_600_000},0\n", "row 2 has a cell of more than 2,097,152 characters: cut it"),
+        (
+            f"text,label\ngood,1\n{'bad ' * 2_600_000},0\n",
+            "row 2 has a cell of more than 2,097,152 characters: close the quotes",
+        ),
         (f"text,label\ngood,{'x' * 100}\n", f"'{'x' * 40}' is not a label"),
         ("text,label\ngood,1\nfine,1\n", "holds only positive texts: both labels are needed"),
         ("text,label\ngood,1\na,b,c\n", "row 2 has 3 cells, where the header has 2: put texts with ',' in quotes"),

@@ -82,18 +82,25 @@ _HOMES = {
 }
 
 
+_ROOMS = ("config", "errors", "export", "tables", "training")
+
 speak()
+
+
+def __dir__() -> list[str]:
+    """What is public, which is not imported yet."""
+    return sorted({*__all__, *_ROOMS})
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name on first use, so that the torch-free part never imports torch."""
-    if name not in _HOMES:
+    if name not in (*_HOMES, *_ROOMS):
         raise AttributeError(f"module 'sentilora' has no attribute '{name}'")
     from importlib import import_module  # noqa: PLC0415
 
     from sentilora.errors import MissingExtraError  # noqa: PLC0415
 
     try:
-        return getattr(import_module(_HOMES[name]), name)
+        return import_module(f"sentilora.{name}") if name in _ROOMS else getattr(import_module(_HOMES[name]), name)
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name), "train") from None

@@ -401,8 +401,8 @@ def _refuse_unknown(settings: Mapping[str, Any], config: type[msgspec.Struct]) -
             name = ".".join(path)
             near = name if tuple(name.split(".")) in known else _nearest(path, list(known))
             hint = f"did you mean '{near}'?" if near else f"known are {', '.join(map('.'.join, known))}"
-            if near == name:
-                hint = f"nest it, as in {{{name.replace('.', ': {')}: ...}}}}"
+            if near and "." in near and len(path) == 1:
+                hint = f"{hint if near != name else ''} nest it, as in {{{near.replace('.', ': {')}: ...}}}}".strip()
             raise ConfigError(f"unknown setting '{name}': {hint}")
 
 

@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ from sentilora.errors import DataError, OutputError
 from sentilora.inference import Classifier
 from sentilora.labels import SENTIMENT
 from sentilora.notes import Notes
-from sentilora.tables import LabelledTexts, UnlabelledTexts
+from sentilora.tables import LabelledTexts, Source, UnlabelledTexts, read_labelled, unlabelled_of
 
 
 @dataclass(frozen=True)
@@ -127,18 +127,19 @@ class Audit:
 
 
 def audit(
-    data: LabelledTexts,
+    data: Union[LabelledTexts, Source],
     *,
     classifier: Optional[Classifier] = None,
-    against: Optional[UnlabelledTexts] = None,
-    reference: Optional[UnlabelledTexts] = None,
+    against: Union[UnlabelledTexts, Source, None] = None,
+    reference: Union[UnlabelledTexts, Source, None] = None,
     threshold: float = THRESHOLD,
     seed: int = 0,
 ) -> Audit:
     """Look for what is wrong.
 
     Args:
-        data: With groups, if rows that belong together shall not judge one another.
+        data: With groups, if rows that belong together shall not judge one another; or what `read_labelled` takes, such
+            as a file or a data frame.
         classifier: Whose answers are compared with the labels, in place of a cross-validated linear model's.
         against: Texts that must not be in the data, such as those of a test.
         reference: Texts that the data should resemble, such as those a model was trained on.
@@ -146,20 +147,22 @@ def audit(
         seed: Of folds and samples.
 
     Raises:
-        DataError: There are too few texts to compare with the reference.
+        DataError: The data cannot be read, or there are too few texts to compare with the reference.
         ModelError: The classifier's labels are not negative and positive.
         MissingExtraError: scikit-learn is not installed.
     """
+    data = data if isinstance(data, LabelledTexts) else read_labelled(data)
+    others, standard = unlabelled_of(against), unlabelled_of(reference)
     notes = Notes()
     repeated = near_duplicates(data.texts, threshold=threshold)
     return Audit(
         source=data.source,
         texts=len(data),
         label_errors=_label_errors(data, classifier, repeated, seed, notes),
-        duplicates=[*_repetitions(data, repeated), *_repetitions_of(data, against, threshold)],
+        duplicates=[*_repetitions(data, repeated), *_repetitions_of(data, others, threshold)],
         shortcuts=shortcuts_of(data),
         balance=balance_of(data),
-        shift=None if reference is None else shift(data.texts, reference.texts, seed),
+        shift=None if standard is None else shift(data.texts, standard.texts, seed),
         notes=tuple(notes),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Optional
+from typing import Optional, Union
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from sentilora.inference import Classifier
 from sentilora.inference.predictor import Logits
 from sentilora.labels import SENTIMENT
 from sentilora.progress import Progress
-from sentilora.tables import LabelledTexts
+from sentilora.tables import LabelledTexts, Source, read_labelled
 from sentilora.text import EncodedText, EncodingSummary
 
 _ERRORS = 20
@@ -101,8 +101,17 @@ class Evaluation:
     abstaining: Optional[Abstaining]
 
     @property
+    def n_called(self) -> int:
+        """How many texts are called positive."""
+        return self.metrics.true_positive + self.metrics.false_positive
+
+    @property
     def caution(self) -> Optional[str]:
-        """What is to be known of the intervals, if anything."""
+        """What is to be known of the answers or of the intervals, if anything."""
+        if self.n_called in (0, self.metrics.n) and self.metrics.n > 1:
+            label = SENTIMENT.names[bool(self.n_called)]
+            share = self.metrics.accuracy
+            return f"every text is called {label}, which is right for {share:.1%} of them: the model has learnt nothing"
         positives = self.metrics.true_positive + self.metrics.false_negative
         fewest, label = min((self.metrics.n - positives, SENTIMENT.names[0]), (positives, SENTIMENT.names[1]))
         if fewest >= _FEW:
@@ -119,22 +128,30 @@ OF_THE_VALIDATION = (
 )
 
 
-def evaluate(classifier: Classifier, data: LabelledTexts, by: str = "group") -> Evaluation:
+def evaluate(classifier: Classifier, data: Union[LabelledTexts, Source], by: str = "group") -> Evaluation:
     """Classify every text and compare.
 
     Args:
         classifier: Its labels must be negative and positive.
-        data: Texts of one group make a slice.
+        data: Texts of one group make a slice; or what `read_labelled` takes, such as a file or a data frame.
         by: What the groups are called.
 
     Raises:
+        DataError: The data cannot be read.
         ModelError: The classifier's labels are not negative and positive.
     """
+    _refuse_other_than_classifiers(classifier)
+    data = data if isinstance(data, LabelledTexts) else read_labelled(data)
     encoded, logits, _ = ask(classifier, data)
     evaluation = evaluation_of(classifier, data, encoded, logits, by)
     if evaluation.caution is not None:
         classifier.notes.say(evaluation.caution)
     return evaluation
+
+
+def _refuse_other_than_classifiers(classifier: object) -> None:
+    if not isinstance(classifier, Classifier):
+        raise TypeError(f"a classifier is expected, not a {type(classifier).__name__}: Classifier.load(...) makes one")
 
 
 def evaluation_of(

@@ -13,7 +13,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,7 @@ from sentilora.errors import ConfigError, DataError, OutputError
 from sentilora.inference import Classifier
 from sentilora.notes import Notes
 from sentilora.progress import Progress
-from sentilora.tables import UnlabelledTexts
+from sentilora.tables import Source, UnlabelledTexts, read_unlabelled, unlabelled_of
 from sentilora.tables.inputs import TableName
 from sentilora.tables.writing import compressing, require_writable, table_format
 
@@ -108,18 +108,18 @@ def refuse_output(path: Path, overwrite: bool) -> TableName:
 
 
 def suggest(
-    data: UnlabelledTexts,
+    data: Union[UnlabelledTexts, Source],
     n: int,
     *,
     classifier: Optional[Classifier] = None,
-    labelled: Optional[UnlabelledTexts] = None,
+    labelled: Union[UnlabelledTexts, Source, None] = None,
     pool: int = POOL,
     seed: int = 0,
 ) -> Suggestions:
     """Choose texts whose labels would teach a model most.
 
     Args:
-        data: To choose from.
+        data: To choose from; or what `read_unlabelled` takes, such as a file or a data frame.
         n: How many texts.
         classifier: Trained on what is labelled so far; None where nothing is.
         labelled: Texts that are labelled already: neither they nor what nearly repeats them is chosen.
@@ -137,8 +137,9 @@ def suggest(
     if n < 1 or pool < 1:
         raise ConfigError(f"{n} texts of a pool of {pool}: both must be at least 1")
     require_scikit_learn()
+    data = data if isinstance(data, UnlabelledTexts) else read_unlabelled(data)
     notes = Notes()
-    rows = _new_rows(data, labelled, max(pool, n), seed, notes)
+    rows = _new_rows(data, unlabelled_of(labelled), max(pool, n), seed, notes)
     texts = [data.texts[row] for row in rows]
     confidences = None if classifier is None else _confidences(classifier, texts)
     if confidences is None:

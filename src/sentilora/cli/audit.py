@@ -160,4 +160,4 @@ def _print_table(title: str, columns: Sequence[str], rows: Sequence[tuple[list[s
         table.add_row(*cells, Text(" ".join(text.split())))
     console().print(table)
     if total > len(rows):
-        click.echo(f"... and {total - len(rows):,} more: name a folder for all with --output")
+        click.echo(f"... and {total - len(rows):,} more: --output keeps all of them")

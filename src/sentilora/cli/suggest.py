@@ -100,4 +100,4 @@ def _print(found: Suggestions) -> None:
         table.add_row(f"{each.row}", confidence, Text(" ".join(each.text.split())))
     console().print(table)
     if len(found.chosen) > _SHOWN:
-        click.echo(f"... and {len(found.chosen) - _SHOWN:,} more: name a file for all with --output")
+        click.echo(f"... and {len(found.chosen) - _SHOWN:,} more: --output keeps all of them")

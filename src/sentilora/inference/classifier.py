@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Callable, Optional, Union, overload
@@ -137,7 +137,7 @@ class Classifier:
             DataError: One of them cannot be read.
         """
         _refuse_one_text(texts)
-        texts = list(texts)
+        texts = texts.to_pylist() if hasattr(texts, "to_pylist") else list(texts)  # as Arrow has them
         if not texts:
             return []
         encoded = self.encoder.encode(texts)
@@ -183,8 +183,13 @@ class Classifier:
 
 
 def _refuse_one_text(texts: Iterable[str]) -> None:
-    if isinstance(texts, str):
+    """What would be gone through, and mean something else: the letters of a text, the columns of a table."""
+    if isinstance(texts, (str, bytes)):
         raise TypeError("several texts are expected, and each letter of one would be taken for one: give [text]")
+    if isinstance(texts, Mapping) or hasattr(texts, "columns") or hasattr(texts, "column_names"):
+        raise TypeError("a list of texts is expected, not a table: give its column, such as frame['text'].tolist()")
+    if isinstance(texts, Set) or not isinstance(texts, Iterable):
+        raise TypeError(f"a list of texts is expected, not a {type(texts).__name__}")
 
 
 def _refuse_what_does_not_apply(

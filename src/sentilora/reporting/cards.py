@@ -165,11 +165,13 @@ def _reaches(points: Iterable[AbstentionPoint]) -> bool:
 def _making_of_training(training: Optional[Training]) -> str:
     if training is None:
         return "Nothing is recorded of how it was trained."
-    from_python = "The texts came from a table in Python, so that no shell command makes it again."
-    typed = from_python if training.command is None else parts.block("sh", training.command)
     versions = ", ".join(f"{name} {version}" for name, version in training.versions.items())
     call = parts.block("python", f"import sentilora\n{training.python}")
-    return f"Trained with\n\n{typed}\n\nor in Python with\n\n{call}\n\nVersions: {versions}."
+    if training.command is None:
+        how = f"Trained in Python, on a table, with\n\n{call}"
+    else:
+        how = f"Trained with\n\n{parts.block('sh', training.command)}\n\nor in Python with\n\n{call}"
+    return f"{how}\n\nVersions: {versions}."
 
 
 def _typed(making: Making) -> str:

@@ -142,9 +142,10 @@ def _in_order(shares: Sequence[_Share]) -> list[_Share]:
         if shard.index in by_index:
             raise DataError(f"{share.place.path} and {by_index[shard.index].place.path} are both shard {shard}")
         by_index[shard.index] = share
-    missing = [str(index) for index in range(1, first.record.shard.count + 1) if index not in by_index]
+    count = first.record.shard.count
+    missing = [f"{index}/{count}" for index in range(1, count + 1) if index not in by_index]
     if missing:
-        raise DataError(f"of {first.record.shard.count} shards {', '.join(missing)} are missing: name all files")
+        raise DataError(f"not all shards are there: name the files of {', '.join(missing)} too")
     return [by_index[index] for index in sorted(by_index)]
 
 

@@ -197,5 +197,5 @@ def _problem(value: Any) -> Optional[str]:
     if not isinstance(value, str):
         return f"holds a {type(value).__name__}, not text"
     if len(value) > MAX_CHARACTERS:
-        return f"holds a text of {len(value):,} characters, and at most {MAX_CHARACTERS:,} are read"
+        return f"holds a text of {len(value):,} characters, and at most {MAX_CHARACTERS:,} are read: cut it"
     return None

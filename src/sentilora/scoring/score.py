@@ -96,6 +96,9 @@ def score(
     classifier = chosen.classifier()
     typed = target.ending == ".parquet"
     sources = survey(names, chosen.text_column, chosen.chunk_rows, typed)
+    found = sorted({source.file.text_column for source in sources if source.kinds})
+    if chosen.text_column is None and found != ["text"]:
+        classifier.notes.say(f"column with the texts: {', '.join(found)}")
     columns = all_columns(sources, classifier.notes if typed else None)
     schema, answer_columns = with_answers(columns, classifier.notes)
     job = Job(

@@ -11,6 +11,7 @@ import uuid
 from contextvars import ContextVar
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sentilora.serving.metrics import Metrics
@@ -62,7 +63,7 @@ class Observation:
             await self._app(scope, receive, observed)
         finally:
             seconds = time.perf_counter() - started
-            endpoint = getattr(scope.get("route"), "path", "other")
+            endpoint = _endpoint_of(scope)
             self._metrics.count_request(endpoint, status, seconds)
             facts = {
                 "method": scope["method"],
@@ -72,6 +73,14 @@ class Observation:
                 "client": (scope.get("client") or ("",))[0],
             }
             _logger.info("request", extra={"facts": facts})
+
+
+def _endpoint_of(scope: Scope) -> str:
+    """The path that was asked for, as it was declared; a request may have been refused before it was found."""
+    route = scope.get("route") or next(
+        (each for each in scope["app"].routes if each.matches(scope)[0] is not Match.NONE), None
+    )
+    return str(getattr(route, "path", "other"))
 
 
 class JsonFormatter(logging.Formatter):

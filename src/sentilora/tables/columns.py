@@ -37,11 +37,13 @@ _NOTHING = ("nan", "null", "none", "n/a", "<na>")
 def find_column(table: pa.Table, named: Optional[str], usual: Sequence[str], role: str, source: str) -> str:
     """The name of the column with this role: the one the user named, or the first usual name that is there.
 
+    Case and blanks around a name are forgiven where one column is meant.
+
     Raises:
         DataError: There is no such column, with the columns that are there and the flag that names one; or two.
     """
     present = _listed(table.column_names)
-    found = usual_column(table.column_names, usual) if named is None else named
+    found = usual_column(table.column_names, usual) if named is None else as_spelt(table.column_names, named)
     if found is None:
         raise DataError(
             f"{source} has no column for the {role}s (it has {present}): name it with --{role}-column; "
@@ -54,9 +56,16 @@ def find_column(table: pa.Table, named: Optional[str], usual: Sequence[str], rol
     return found
 
 
+def as_spelt(names: Sequence[str], named: str) -> str:
+    """The column that is meant, if it is only one, with its case and blanks; else the name as it is."""
+    alike = [name for name in names if name.strip().casefold() == named.strip().casefold()]
+    return alike[0] if named not in names and len(alike) == 1 else named
+
+
 def _listed(names: Sequence[str]) -> str:
     """Names on one line; where a file has no header, its first texts stand for them."""
-    shown = [" ".join(name.split())[:_SHOWN_OF_A_NAME] for name in names[:_NAMES_SHOWN]]
+    shown = [f"'{name}'" if name != name.strip() else " ".join(name.split()) for name in names[:_NAMES_SHOWN]]
+    shown = [name[:_SHOWN_OF_A_NAME] for name in shown]
     more = len(names) - len(shown)
     return ", ".join(shown) + (f" and {more:,} more" if more else "")
 

@@ -9,6 +9,7 @@ from typing import BinaryIO, Optional, Union
 
 import pyarrow as pa
 
+from sentilora.config import MAX_CHARACTERS
 from sentilora.errors import DataError
 from sentilora.tables.delimiters import delimiter_of
 from sentilora.tables.encoding import NOT_UTF8, UTF8_MARK, is_utf8_text, refuse_other_kinds
@@ -144,4 +145,7 @@ def _malformed(error: csv.Error) -> str:
 
 
 def _too_long() -> str:
-    return f"has a cell of more than {csv.field_size_limit():,} characters: cut it, or close the quotes that it opens"
+    return (
+        f"has a cell of more than {csv.field_size_limit():,} characters: close the quotes that it opens, or cut it (at "
+        f"most {MAX_CHARACTERS:,} of a text are read)"
+    )

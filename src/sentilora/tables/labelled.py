@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from sentilora.errors import DataError
-from sentilora.labels import LabelMap, sentiment_id
+from sentilora.labels import SENTIMENT, LabelMap, parse_mapping, sentiment_id
 from sentilora.tables.columns import (
     LABEL_NAMES,
     TEXT_NAMES,
@@ -41,7 +41,9 @@ class Columns:
     label_map: Optional[LabelMap] = None
 
     def __post_init__(self) -> None:
-        """Take a plain mapping for the label map that it means."""
+        """Take a plain mapping, or one as the command line has it, for the label map that it means."""
+        if isinstance(self.label_map, str):
+            object.__setattr__(self, "label_map", LabelMap.parse(parse_mapping(self.label_map)))
         if isinstance(self.label_map, Mapping):
             object.__setattr__(
                 self, "label_map", LabelMap.parse({str(value): meaning for value, meaning in self.label_map.items()})
@@ -131,8 +133,7 @@ def labelled_from_table(table: pa.Table, columns: Columns, source: str) -> Label
     """
     text_name = find_column(table, columns.text, TEXT_NAMES, "text", source)
     label_name = find_column(table, columns.label, LABEL_NAMES, "label", source)
-    if columns.group is not None:
-        find_column(table, columns.group, (), "group", source)
+    group_name = None if columns.group is None else find_column(table, columns.group, (), "group", source)
     texts = text_values(table, text_name, source)
     values = label_values(table, label_name, source)
     with_text = [row for row, text in enumerate(texts) if text is not None and text.strip()]
@@ -146,9 +147,10 @@ def labelled_from_table(table: pa.Table, columns: Columns, source: str) -> Label
     if len(rows) < len(with_label):
         unmapped = [(row, values[row]) for row in with_label if ids[row] is None]
         if columns.label_map is None or not rows:
-            raise DataError(_what_is_no_label(*unmapped[0], label_name, source, columns.label_map))
+            problem = _what_is_no_label(*unmapped[0], label_name, source, columns.label_map)
+            raise DataError(problem + _example_of([values[row] for row in with_label]) * (columns.label_map is None))
         dropped[f"labels that the map leaves out ({_some([value for _, value in unmapped])})"] = len(unmapped)
-    groups = table.column(columns.group).to_pylist() if columns.group is not None else None
+    groups = None if group_name is None else table.column(group_name).to_pylist()
     return labelled(
         [texts[row] or "" for row in rows],
         [ids[row] or 0 for row in rows],
@@ -197,10 +199,15 @@ def _what_is_no_label(row: int, value: object, name: str, source: str, label_map
     problem = f"{source}, row {row + 1}, column '{name}': '{_shown(value)}' is "
     if label_map is not None:
         return f"{problem}not in the label map, nor is any other label: mend --label-map"
-    return (
-        f"{problem}not a label; use 0/1, neg/pos, negative/positive or false/true, "
-        'or say what is what, such as --label-map "1-2=negative,4-5=positive"'
-    )
+    return f"{problem}not a label; use 0/1, neg/pos, negative/positive or false/true, or say what is what, such as "
+
+
+def _example_of(values: Sequence[object]) -> str:
+    """A label map for these values, as far as they are understood; stars for others."""
+    different = {_shown(value): sentiment_id(value) for value in values}
+    known = [f"{value}={SENTIMENT.names[label]}" for value, label in different.items() if label is not None][:4]
+    words = ",".join(known) if len({each.partition("=")[2] for each in known}) == len(SENTIMENT) else ""
+    return f'--label-map "{words or "1-2=negative,4-5=positive"}", which drops rows with other labels'
 
 
 def _some(values: Sequence[object]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Optional, Union
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from sentilora.errors import DataError
 from sentilora.tables.cells import as_texts
-from sentilora.tables.columns import DATE_NAMES, TEXT_NAMES, find_column, usual_column
+from sentilora.tables.columns import DATE_NAMES, TEXT_NAMES, as_spelt, find_column, usual_column
 from sentilora.tables.inputs import TableName
 from sentilora.tables.sources import FROM_PYTHON, SupportsArrow, arrow_table
 from sentilora.tables.streaming import read_chunks
@@ -111,7 +111,7 @@ class _Roles:
     sentiment: str
     p_positive: str
     date: Optional[str]
-    by: Sequence[str]
+    by: Mapping[str, str]
 
     @classmethod
     def of(cls, present: Sequence[str], columns: ScoredColumns, source: str) -> _Roles:
@@ -121,8 +121,8 @@ class _Roles:
             find_column(table, columns.text, TEXT_NAMES, "text", source),
             _answer_column(table, "sentiment", source),
             _answer_column(table, "p_positive", source),
-            usual_column(present, DATE_NAMES) if columns.date is None else columns.date,
-            columns.by,
+            usual_column(present, DATE_NAMES) if columns.date is None else as_spelt(present, columns.date),
+            {name: as_spelt(present, name) for name in columns.by},
         )
 
     def take(self, table: pa.Table, broken: int) -> ScoredRows:
@@ -137,7 +137,7 @@ class _Roles:
             p_positive=[_probability(value) for value in texts(self.p_positive)],
             date_column=self.date,
             dates=texts(self.date),
-            groups={name: texts(name) for name in self.by},
+            groups={name: texts(spelt) for name, spelt in self.by.items()},
             broken=broken,
         )
 

@@ -29,7 +29,10 @@ def read_texts(path: Path, text_column: Optional[str] = None) -> list[str]:
         values = text_values(table, name, str(path))
         texts = [value for value in values if value is not None]
         if len(texts) < len(values):
-            raise DataError(f"{path}, row {values.index(None) + 1}: column '{name}' holds no text")
+            raise DataError(
+                f"{path}, row {values.index(None) + 1}: column '{name}' holds no text: fill it in, or use sentilora "
+                "score, which lists such rows and goes on"
+            )
         return texts
     if path.suffix.lower() in _OTHER_TABLES:
         raise DataError(f"{path}: tables end in {ENDINGS}; plain text has one text a line")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Optional, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -44,3 +45,12 @@ def read_unlabelled(source: Source, columns: Columns = USUAL_COLUMNS) -> Unlabel
     if not found:
         raise DataError(f"{name} holds no rows with a text")
     return UnlabelledTexts(list(found.values()), name, np.array(list(found), dtype=np.int64))
+
+
+def unlabelled_of(texts: Union[UnlabelledTexts, Source, None]) -> Optional[UnlabelledTexts]:
+    """Texts that were read already, or are read now; None for none.
+
+    Raises:
+        DataError: They cannot be read.
+    """
+    return texts if texts is None or isinstance(texts, UnlabelledTexts) else read_unlabelled(texts)

@@ -24,6 +24,7 @@ from sentilora.artifacts import (
 from sentilora.config import TrainConfig, checked, load_config
 from sentilora.errors import UserError
 from sentilora.inference.predictor import Logits
+from sentilora.labels import SENTIMENT
 from sentilora.modeling.devices import choose_device
 from sentilora.notes import Notes
 from sentilora.tables import Source, name_of
@@ -78,7 +79,8 @@ def train(
     """
     if config is not None and not isinstance(config, TrainConfig):
         raise TypeError(
-            f"the first argument is a TrainConfig, not a {type(config).__name__}: name the data, train(data=...)"
+            f"the first argument is a TrainConfig, not a {type(config).__name__}: name the data, train(data=...), or "
+            "read a recipe, train(sentilora.config.load_config(...))"
         )
     if config is not None and settings:
         raise TypeError("give a config or settings, not both")
@@ -123,6 +125,7 @@ def train(
         trainer = build_trainer(prepared, config, checkpoints)
         _fit(trainer, notes)
         metrics = ClassificationMetrics.of(prepared.validation.labels, trainer.validation_logits.argmax(axis=1))
+        _warn_of_one_answer(metrics, notes)
         calibration = _calibrate(prepared, trainer.validation_logits)
         if processes.main:
             write_run(prepared, config, trainer, calibration, growing, folder)
@@ -182,6 +185,16 @@ def _fit(trainer: LoraTrainer, notes: Notes) -> None:
     of_last_epoch = trainer.best_epoch == len(trainer.history) and trainer.validation_logits.size
     if not of_last_epoch or trainer.processes.count > 1:  # each answered a share, in batches that round otherwise
         trainer.validation_logits = trainer.predictor.logits(trainer.validation.token_ids)
+
+
+def _warn_of_one_answer(metrics: ClassificationMetrics, notes: Notes) -> None:
+    called = metrics.true_positive + metrics.false_positive
+    if called in (0, metrics.n) and metrics.n > 1:
+        label = SENTIMENT.names[bool(called)]
+        notes.say(
+            f"every validation text is called {label}, right for {metrics.accuracy:.1%}: the model has learnt nothing "
+            "yet; give it more texts or epochs, or another learning rate"
+        )
 
 
 def _calibrate(prepared: Preparation, validation_logits: Logits) -> Calibration:

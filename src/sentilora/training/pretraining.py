@@ -172,6 +172,8 @@ def pretrain(
         progress = _begin(learner, growing, base, precision, overwrite, notes)
         progress = _learn(learner, progress, growing)
         after = learner.held_out()
+        if after.loss > progress.before.loss:
+            notes.say("held-out texts are guessed worse than before: give it more texts, minutes or epochs")
         write_masked_lm(model, tokenizer, growing)
         record = PretrainRecord(
             base=base.reference,
