@@ -188,7 +188,7 @@ def test_every_command_takes_one_of_several_adapters(run: sentilora.Run, shared:
     assert "ROC-AUC" in output_of("evaluate", shared, *chosen, "--data", "bundled:test")
     assert "judged by the model named" in output_of("audit", "bundled:test", "--model", shared, *chosen, "--json")
     refused = CliRunner().invoke(cli, ["audit", "bundled:test", *chosen])
-    assert "--model names: give both" in str(refused.exception)
+    assert "--model names: give it too" in str(refused.exception)
 
 
 def test_an_adapter_costs_its_own_size(shared: Path) -> None:
