@@ -116,7 +116,7 @@ def test_files_of_other_kinds(page: Any, tiny: sentilora.Classifier, tmp_path: P
     assert second.startswith('{"text": "[{\\"}", "n": 1.10,')
     assert json.loads(third)["confidence"] == tiny(BAD).confidence
 
-    drop(page, "blank.csv", f"\r\n\r\nn,text\r\n1,{BAD}\r\n".encode())
+    drop(page, "blank.csv", f'\r\n\r\nn,text\r\n1,"{BAD}"\r\n'.encode())
     assert rows_of(scored(page))[0]["text"] == BAD
 
 
