@@ -71,7 +71,7 @@ def test_what_is_not_ours_is_never_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "reviews" / "mine.csv").exists()
 
 
-@pytest.mark.parametrize("size", [300, 30_000])
+@pytest.mark.parametrize("size", [3_000, 30_000])
 def test_a_full_disk_is_one_clear_line_and_leaves_nothing(run: sentilora.Run, tmp_path: Path, size: int) -> None:
     """The weights of a merged model are written by safetensors, which has errors of its own."""
     command = [sys.executable, "-m", "sentilora", "merge", str(run.folder), "--output", "merged"]

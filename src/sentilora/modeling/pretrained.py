@@ -88,7 +88,9 @@ def read_model(
         raise unreadable_weights(folder / WEIGHTS, error) from None
     except Exception as error:  # noqa: BLE001 - whatever a strange folder leads Transformers and its libraries to
         raise ModelError(f"{folder} cannot be loaded as a DistilBERT: {in_one_line(error)}") from None
-    new = {*loading["missing_keys"], *(name for name, *_ in loading["mismatched_keys"])}
+    # Names, with their shapes since Transformers 5.
+    misfits = [each if isinstance(each, str) else each[0] for each in loading["mismatched_keys"]]
+    new = {*loading["missing_keys"], *misfits}
     lacking = sorted(name for name in new if name.partition(".")[0] not in may_be_new)
     if lacking:
         raise ModelError(
