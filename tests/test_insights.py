@@ -327,16 +327,22 @@ def test_standing_out_is_fishers_exact_test(counts: list[tuple[int, int]]) -> No
         assert stands_out(parts[0].share(), whole.share(), 1) == (p < 0.05)
 
 
+def drawn(rng: random.Random, share: float, groups: int, texts: int) -> tuple[list[Tally], Tally]:
+    """Groups of so many texts, of which the same share is positive, and all of them together."""
+    parts, whole = [], Tally()
+    for _ in range(groups):
+        positive = sum(rng.random() < share for _ in range(texts))
+        parts.append(Tally(negative=texts - positive, positive=positive))
+        whole.merge(parts[-1])
+    return parts, whole
+
+
 def test_a_few_texts_of_many_groups_do_not_stand_out() -> None:
     """Where 95 of 100 texts are positive, one negative text of three is no news."""
     rng = random.Random(2)
     out = 0
     for _ in range(100):
-        parts = [Tally(positive=sum(rng.random() < 0.95 for _ in range(3))) for _ in range(50)]
-        whole = Tally()
-        for part in parts:
-            part.negative = 3 - part.positive
-            whole.merge(part)
+        parts, whole = drawn(rng, 0.95, 50, 3)
         out += any(stands_out(part.share(), whole.share(), 50) for part in parts)
     assert out <= 10
 
@@ -365,11 +371,7 @@ def test_chance_does_not_stand_out() -> None:
     rng = random.Random(1)
     parts_out = trends = 0
     for _ in range(200):
-        parts = [Tally(positive=sum(rng.random() < 0.7 for _ in range(40))) for _ in range(10)]
-        whole = Tally()
-        for part in parts:
-            part.negative = 40 - part.positive
-            whole.merge(part)
+        parts, whole = drawn(rng, 0.7, 10, 40)
         parts_out += any(stands_out(part.share(), whole.share(), 10) for part in parts)
         trend = trend_of({FIRST + timedelta(days=day): part for day, part in enumerate(parts)})
         assert trend is not None

@@ -77,9 +77,8 @@ def read_date(written: str, date_format: Optional[str] = None) -> Optional[date]
 def _loosely(written: str) -> Optional[date]:
     if found := _ISO.match(written):
         return date(int(found[1]), int(found[2]), int(found[3] or 1))
-    compact = _COMPACT_TIME.fullmatch(written) or _COMPACT_HOUR.fullmatch(
-        written
-    )  # before numbers as long, which would be of the seventies
+    # Before numbers as long, which would be of the seventies.
+    compact = _COMPACT_TIME.fullmatch(written) or _COMPACT_HOUR.fullmatch(written)
     if compact is None and (found := _EPOCH.fullmatch(written)):
         thousands = max(0, (len(found[1]) - 8) // 3)
         return datetime.fromtimestamp(int(found[1]) // 1000**thousands, timezone.utc).date()

@@ -101,16 +101,10 @@ class Evaluation:
     abstaining: Optional[Abstaining]
 
     @property
-    def n_called(self) -> int:
-        """How many texts are called positive."""
-        return self.metrics.true_positive + self.metrics.false_positive
-
-    @property
     def caution(self) -> Optional[str]:
         """What is to be known of the answers or of the intervals, if anything."""
-        if self.n_called in (0, self.metrics.n) and self.metrics.n > 1:
-            label = SENTIMENT.names[bool(self.n_called)]
-            share = self.metrics.accuracy
+        if self.metrics.only_answer is not None:
+            label, share = SENTIMENT.names[self.metrics.only_answer], self.metrics.accuracy
             return f"every text is called {label}, which is right for {share:.1%} of them: the model has learnt nothing"
         positives = self.metrics.true_positive + self.metrics.false_negative
         fewest, label = min((self.metrics.n - positives, SENTIMENT.names[0]), (positives, SENTIMENT.names[1]))

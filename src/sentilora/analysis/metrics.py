@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +51,12 @@ class ClassificationMetrics:
     def n(self) -> int:
         """How many texts."""
         return self.true_negative + self.false_positive + self.false_negative + self.true_positive
+
+    @property
+    def only_answer(self) -> Optional[int]:
+        """What all of several texts are called, 0 or 1; None where they are called both."""
+        called = self.true_positive + self.false_positive
+        return int(called > 0) if called in (0, self.n) and self.n > 1 else None
 
     @property
     def positive_share(self) -> float:

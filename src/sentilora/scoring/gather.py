@@ -69,11 +69,9 @@ def gather(shards: Sequence[PathLike], output: PathLike, *, overwrite: bool = Fa
         raise OutputError(f"{target.name} must end in {job.ending}, as the shards do")
     output_format = table_format(target, job.columns)
     tally = Tally.of(dict(enumerate(_dealt([iter(share.record.chunks) for share in shares]))))
-    try:
+    with names_in_one_line(target):
         place.path.parent.mkdir(parents=True, exist_ok=True)
         temporary = tempfile.TemporaryDirectory(dir=place.path.parent, prefix=f".{place.path.name}.")
-    except OSError as error:
-        raise OutputError(f"cannot write {target.name}: {error.strerror}") from None
     with (
         Progress("gathering", tally.scored, "rows") as progress,
         full_disk_in_one_line(place.path),

@@ -94,9 +94,12 @@ def model_fingerprint(path: PathLike) -> str:
     """sha256 over the names and contents of the model's files, but not of what people and scoring put beside them."""
     model = open_model(path)
     known = model.manifest.files if model.manifest is not None else {}  # proved a moment ago
-    files = sorted({file for pattern in MODEL_FILES for file in model.path.rglob(pattern)})
-    named = [(str(file.relative_to(model.path)), file) for file in files if not file.name.endswith(SHARD_RECORD)]
-    named = [(name, file) for name, file in named if UNFINISHED not in name]
+    files = {str(file.relative_to(model.path)): file for pattern in MODEL_FILES for file in model.path.rglob(pattern)}
+    named = [
+        (name, file)
+        for name, file in sorted(files.items(), key=lambda each: each[1])
+        if not name.endswith(SHARD_RECORD) and UNFINISHED not in name
+    ]
     return hashlib.sha256(
         "".join(f"{name}{known.get(name) or sha256_of(file)}" for name, file in named).encode()
     ).hexdigest()

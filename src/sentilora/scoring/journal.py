@@ -196,7 +196,7 @@ class RemotePlace(OutputPlace):
 
 @contextlib.contextmanager
 def names_in_one_line(target: TableName) -> Iterator[None]:
-    """Name the output in what a file system raises of its name, which may be too long."""
+    """Name the output in what a file system raises of its name, which may be too long, or of its folder."""
     try:
         yield
     except OSError as error:

@@ -139,8 +139,7 @@ def _peek(name: TableName, text_column: Optional[str], chunk_rows: int) -> Sourc
 
 
 def _text_column(name: TableName, named: Optional[str], kinds: _Kinds) -> str:
-    table = pa.schema([(column, kind.type) for column, kind in kinds.items()]).empty_table()
-    column = find_column(table, named, TEXT_NAMES, "text", name.name)
+    column = find_column(list(kinds), named, TEXT_NAMES, "text", name.name)
     if not name.holds_json and not holds_texts(kinds[column].type):
         raise DataError(f"column '{column}' of {name.name} holds {kinds[column].type}, not text")
     return column

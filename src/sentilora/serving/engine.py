@@ -23,7 +23,7 @@ from sentilora.inference.scheduler import OverloadedError
 from sentilora.serving.metrics import Metrics
 from sentilora.serving.refusals import Reason, Refused
 from sentilora.serving.settings import ServingSettings
-from sentilora.text import EncodedText
+from sentilora.text import EncodedText, holds_half_a_character
 
 _CHARACTERS_ENCODED_IN_PLACE = 4096  # under a millisecond; handing it to a thread costs as much
 
@@ -146,12 +146,10 @@ class Engine:
                     f"text {number} of {len(texts)} has {len(text):,} characters, and at most "
                     f"{self.settings.max_characters:,} are read",
                 )
-            try:
-                text.encode()
-            except UnicodeEncodeError:
+            if holds_half_a_character(text):
                 raise Refused(
                     Reason.INVALID, f"text {number} of {len(texts)} holds half of a character (a lone surrogate)"
-                ) from None
+                )
 
     def check_tokens(self, tokens: int) -> None:
         """Keep to the limit on the tokens of a request.

@@ -34,7 +34,7 @@ _NULLS = ("NAType", "NaTType")
 _NOTHING = ("nan", "null", "none", "n/a", "<na>")
 
 
-def find_column(table: pa.Table, named: Optional[str], usual: Sequence[str], role: str, source: str) -> str:
+def find_column(names: Sequence[str], named: Optional[str], usual: Sequence[str], role: str, source: str) -> str:
     """The name of the column with this role: the one the user named, or the first usual name that is there.
 
     Case and blanks around a name are forgiven where one column is meant.
@@ -42,16 +42,16 @@ def find_column(table: pa.Table, named: Optional[str], usual: Sequence[str], rol
     Raises:
         DataError: There is no such column, with the columns that are there and the flag that names one; or two.
     """
-    present = _listed(table.column_names)
-    found = usual_column(table.column_names, usual) if named is None else as_spelt(table.column_names, named)
+    present = _listed(names)
+    found = usual_column(names, usual) if named is None else as_spelt(names, named)
     if found is None:
         raise DataError(
             f"{source} has no column for the {role}s (it has {present}): name it with --{role}-column; "
             "the first row has to hold the names"
         )
-    if found not in table.column_names:
+    if found not in names:
         raise DataError(f"{source} has no column '{found}': it has {present}")
-    if table.column_names.count(found) > 1:
+    if names.count(found) > 1:
         raise DataError(f"{source} has more than one column called {found}: rename one")
     return found
 

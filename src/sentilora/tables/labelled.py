@@ -131,9 +131,9 @@ def labelled_from_table(table: pa.Table, columns: Columns, source: str) -> Label
     Raises:
         DataError: A column is missing, a label is not one we know, no row is left, or only one label occurs.
     """
-    text_name = find_column(table, columns.text, TEXT_NAMES, "text", source)
-    label_name = find_column(table, columns.label, LABEL_NAMES, "label", source)
-    group_name = None if columns.group is None else find_column(table, columns.group, (), "group", source)
+    text_name = find_column(table.column_names, columns.text, TEXT_NAMES, "text", source)
+    label_name = find_column(table.column_names, columns.label, LABEL_NAMES, "label", source)
+    group_name = None if columns.group is None else find_column(table.column_names, columns.group, (), "group", source)
     texts = text_values(table, text_name, source)
     values = label_values(table, label_name, source)
     with_text = [row for row, text in enumerate(texts) if text is not None and text.strip()]

@@ -78,29 +78,24 @@ def read_scored(source: Union[TableName, SupportsArrow], columns: ScoredColumns)
     """
     name = source.name if isinstance(source, TableName) else FROM_PYTHON
     varies = isinstance(source, TableName) and source.holds_json  # whose columns may come late
-    seen: dict[str, None] = {}
+    seen: list[str] = []
+    roles: Optional[_Roles] = None
     for table, broken in _tables(source):
-        if len(table):
-            seen.update(dict.fromkeys(table.column_names))
-        if not seen:
-            yield ScoredRows([], [], [], None, [], {}, broken)
-            continue
-        if not varies:
-            _refuse_absent(list(seen), columns, name)
-        yield _Roles.of(list(seen), columns, name).take(table, broken)
+        late = [column for column in table.column_names if column not in seen] if len(table) else []
+        if late:
+            seen += late
+            if not varies:
+                _refuse_absent(seen, columns, name)
+            roles = _Roles.of(seen, columns, name)
+        yield ScoredRows([], [], [], None, [], {}, broken) if roles is None else roles.take(table, broken)
     if seen:
-        _refuse_absent(list(seen), columns, name)
+        _refuse_absent(seen, columns, name)
 
 
 def _refuse_absent(present: Sequence[str], columns: ScoredColumns, source: str) -> None:
     for wanted, role in (*((each, "group") for each in columns.by), (columns.date, "date")):
         if wanted is not None:
-            find_column(_named(present), wanted, (), role, source)
-
-
-def _named(columns: Sequence[str]) -> pa.Table:
-    """A table without rows."""
-    return pa.table([pa.nulls(0)] * len(columns), names=list(columns))
+            find_column(present, wanted, (), role, source)
 
 
 @dataclass(frozen=True)
@@ -116,11 +111,10 @@ class _Roles:
     @classmethod
     def of(cls, present: Sequence[str], columns: ScoredColumns, source: str) -> _Roles:
         """Of the columns that were seen so far."""
-        table = _named(present)
         return cls(
-            find_column(table, columns.text, TEXT_NAMES, "text", source),
-            _answer_column(table, "sentiment", source),
-            _answer_column(table, "p_positive", source),
+            find_column(present, columns.text, TEXT_NAMES, "text", source),
+            _answer_column(present, "sentiment", source),
+            _answer_column(present, "p_positive", source),
             usual_column(present, DATE_NAMES) if columns.date is None else as_spelt(present, columns.date),
             {name: as_spelt(present, name) for name in columns.by},
         )
@@ -153,9 +147,9 @@ def _tables(source: Union[TableName, SupportsArrow]) -> Iterator[tuple[pa.Table,
         yield table.slice(start, _ROWS), 0
 
 
-def _answer_column(table: pa.Table, name: str, source: str) -> str:
+def _answer_column(present: Sequence[str], name: str, source: str) -> str:
     for candidate in (name + SUFFIX, name):
-        if candidate in table.column_names:
+        if candidate in present:
             return candidate
     raise DataError(f"{source} has no column '{name}': name a file that `sentilora score` wrote")
 

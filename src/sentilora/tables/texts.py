@@ -25,7 +25,7 @@ def read_texts(path: Path, text_column: Optional[str] = None) -> list[str]:
     """
     if is_table(path):
         table = read_table(path)
-        name = find_column(table, text_column, TEXT_NAMES, "text", str(path))
+        name = find_column(table.column_names, text_column, TEXT_NAMES, "text", str(path))
         values = text_values(table, name, str(path))
         texts = [value for value in values if value is not None]
         if len(texts) < len(values):

@@ -40,7 +40,7 @@ def read_unlabelled(source: Source, columns: Columns = USUAL_COLUMNS) -> Unlabel
         labelled = read_labelled(source)
         return UnlabelledTexts(labelled.texts, labelled.source, labelled.rows)
     table, name = read_columns(source), name_of(source)
-    values = text_values(table, find_column(table, columns.text, TEXT_NAMES, "text", name), name)
+    values = text_values(table, find_column(table.column_names, columns.text, TEXT_NAMES, "text", name), name)
     found = {row: text for row, text in enumerate(values) if text is not None and text.strip()}
     if not found:
         raise DataError(f"{name} holds no rows with a text")

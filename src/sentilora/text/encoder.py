@@ -170,6 +170,11 @@ class TextEncoder:
         )
 
 
+def holds_half_a_character(text: str) -> bool:
+    """Whether there is a lone surrogate in it, which no UTF-8 has and no tokenizer takes."""
+    return not text.isascii() and _LONE_SURROGATE.search(text) is not None
+
+
 def _refuse_unreadable(text: object, place: int) -> None:
     if not isinstance(text, str):
         raise DataError(f"{text!r:.40}, at place {place}, is no text, but a {type(text).__name__}: leave it out")
@@ -178,7 +183,7 @@ def _refuse_unreadable(text: object, place: int) -> None:
             f"the text that begins '{text[:40]}' has {len(text):,} characters, and at most {MAX_CHARACTERS:,} are "
             "read: cut it"
         )
-    if not text.isascii() and _LONE_SURROGATE.search(text):
+    if holds_half_a_character(text):
         raise DataError(
             f"the text that begins {text[:40]!a} holds half of a character, or bytes that are not UTF-8: mend it"
         )

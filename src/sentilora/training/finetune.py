@@ -188,9 +188,8 @@ def _fit(trainer: LoraTrainer, notes: Notes) -> None:
 
 
 def _warn_of_one_answer(metrics: ClassificationMetrics, notes: Notes) -> None:
-    called = metrics.true_positive + metrics.false_positive
-    if called in (0, metrics.n) and metrics.n > 1:
-        label = SENTIMENT.names[bool(called)]
+    if metrics.only_answer is not None:
+        label = SENTIMENT.names[metrics.only_answer]
         notes.say(
             f"every validation text is called {label}, right for {metrics.accuracy:.1%}: the model has learnt nothing "
             "yet; give it more texts or epochs, or another learning rate"
