@@ -41,7 +41,8 @@ def http_api() -> str:
     parts = [INTRODUCTION]
     for tag, operations in by_tag.items():
         parts += [f"## {tag}\n", *operations]
-    parts.append(REFUSALS + "".join(f"| `{reason.code}` | {reason.status} |\n" for reason in Reason))
+    own = [reason for reason in Reason if reason is not Reason.EMPTY]  # an empty text has an answer in our dialect
+    parts.append(REFUSALS + "".join(f"| `{reason.code}` | {reason.status} |\n" for reason in own))
     return "\n".join(parts)
 
 

@@ -35,7 +35,7 @@ def sentilora_command(
 
 
 def test_predict_pipes_one_object_a_text(run: sentilora.Run) -> None:
-    texts = ["A gorgeous film.", 'Zwei\nZeilen, "quoted"; naïve 👍']
+    texts = ["A gorgeous film.", 'Zwei\nZeilen, "quoted"; naïve 👍', "👍"]
     result = sentilora_command("predict", "--model", run.folder, *texts)
     assert result.returncode == 0, result.stderr
     answers = [json.loads(line) for line in result.stdout.splitlines()]
@@ -44,6 +44,7 @@ def test_predict_pipes_one_object_a_text(run: sentilora.Run) -> None:
         assert answer["label"] == expected.label
         assert answer["p_positive"] == pytest.approx(expected.p_positive, abs=1e-5)
         assert answer["truncated"] is False
+    assert [answer["readable"] for answer in answers] == [True, True, False]
 
 
 def test_predict_reads_stdin_and_files(run: sentilora.Run, tmp_path: Path) -> None:
@@ -52,6 +53,14 @@ def test_predict_reads_stdin_and_files(run: sentilora.Run, tmp_path: Path) -> No
     from_stdin = sentilora_command("predict", "--model", run.adapter, stdin="first\nsecond\n")
     assert from_file.stdout == from_stdin.stdout != ""
     assert len(from_file.stdout.splitlines()) == 2
+    assert "column with the texts: review" in from_file.stderr
+
+
+def test_a_tilde_that_the_shell_left_is_the_home_folder(tmp_path: Path) -> None:
+    home = {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}
+    result = sentilora_command("recipes", "best", "--output=~/mine.yaml", environment=home, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.yaml"]
 
 
 @pytest.mark.parametrize("locale", ["C", "C.UTF-8"])

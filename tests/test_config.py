@@ -135,3 +135,8 @@ def test_each_setting_has_a_flag_a_type_and_a_sentence() -> None:
 def test_a_dotted_name_is_told_how_to_be_nested() -> None:
     with pytest.raises(ConfigError, match=r"unknown setting 'lora.rank': nest it, as in \{lora: \{rank: \.\.\.\}\}"):
         load_config(overrides={"lora.rank": 8})
+
+
+def test_a_setting_like_no_other_is_told_what_there_is() -> None:
+    with pytest.raises(ConfigError, match=r"unknown setting 'lora.xyzzy': known are base, data, .*, lora.rank, "):
+        load_config(overrides={"lora": {"xyzzy": 8}})

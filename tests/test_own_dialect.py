@@ -72,6 +72,11 @@ def test_an_explanation_is_the_same_as_in_memory(client: httpx.Client, opened: B
     assert {name: value for name, value in asked.items() if name != "explanation"} == plain
 
 
+def test_a_text_without_a_known_word_is_marked(client: httpx.Client) -> None:
+    predictions = post(client, "/v1/predict", {"texts": [TEXT, "👍", ""]})["predictions"]
+    assert [prediction["readable"] for prediction in predictions] == [True, False, False]
+
+
 def test_what_would_cost_too_much_is_not_explained(client: httpx.Client) -> None:
     long = post(client, "/v1/predict", {"texts": ["a", "no " * 7000], "explain": True}, 413)["error"]
     assert long["message"] == "text 2 of 2 has 21,000 characters, and at most 20,000 are explained"

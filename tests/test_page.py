@@ -185,6 +185,14 @@ def test_an_answer_left_open_is_shown_as_one(chromium: Any, careful: Path) -> No
     opened.scheduler.close()
 
 
+def test_a_text_without_a_known_word_is_said_to_mean_nothing(chromium: Any, opened: Bundle) -> None:
+    with serving(opened, SETTINGS) as client, browsing(chromium, str(client.base_url)) as page:
+        write(page, "👍👍")
+        assert "no word that the model knows" in page.inner_text(".remark")
+        write(page, GOOD)
+        assert page.inner_text(".remark") == ""
+
+
 def test_a_server_that_is_gone_is_said(chromium: Any, opened: Bundle) -> None:
     with serving(opened, SETTINGS) as client, browsing(chromium, str(client.base_url), "ERR_") as page:
         page.context.set_offline(True)

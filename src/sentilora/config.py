@@ -395,15 +395,25 @@ def _converted(settings: Mapping[str, Any], config: type[_Config]) -> _Config:
 
 
 def _refuse_unknown(settings: Mapping[str, Any], config: type[msgspec.Struct]) -> None:
-    known = {setting.path: setting for setting in settings_of(config)}
+    known = [setting.path for setting in settings_of(config)]
     for path in _paths(settings):
-        if path not in known and not any(other[: len(path)] == path for other in known):
-            name = ".".join(path)
-            near = name if tuple(name.split(".")) in known else _nearest(path, list(known))
-            hint = f"did you mean '{near}'?" if near else f"known are {', '.join(map('.'.join, known))}"
-            if near and "." in near and len(path) == 1:
-                hint = f"{hint if near != name else ''} nest it, as in {{{near.replace('.', ': {')}: ...}}}}".strip()
-            raise ConfigError(f"unknown setting '{name}': {hint}")
+        if not any(other[: len(path)] == path for other in known):
+            raise ConfigError(f"unknown setting '{'.'.join(path)}': {_hint(path, known)}")
+
+
+def _hint(path: tuple[str, ...], known: Sequence[tuple[str, ...]]) -> str:
+    """What to write in place of an unknown setting."""
+    if tuple(path[0].split(".")) in known:  # 'lora.rank', as flags and Python people write it
+        return _nesting(tuple(path[0].split(".")))
+    near = _nearest(path, known)
+    if near is None:
+        return f"known are {', '.join(map('.'.join, known))}"
+    question = f"did you mean '{'.'.join(near)}'?"
+    return f"{question} {_nesting(near)}" if len(near) > len(path) else question
+
+
+def _nesting(path: tuple[str, ...]) -> str:
+    return f"nest it, as in {{{': {'.join(path)}: ...{'}' * len(path)}"
 
 
 def _paths(settings: Mapping[str, Any], prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -416,7 +426,7 @@ def _paths(settings: Mapping[str, Any], prefix: tuple[str, ...] = ()) -> Iterato
             yield path
 
 
-def _nearest(path: tuple[str, ...], known: Sequence[tuple[str, ...]]) -> Optional[str]:
+def _nearest(path: tuple[str, ...], known: Sequence[tuple[str, ...]]) -> Optional[tuple[str, ...]]:
     """What was meant: a setting of that name elsewhere, of those initials (lr), or written much alike."""
     name = "_".join(path)
     by_spelling: dict[str, tuple[str, ...]] = {}
@@ -426,7 +436,7 @@ def _nearest(path: tuple[str, ...], known: Sequence[tuple[str, ...]]) -> Optiona
         for spelling in (spelt, each[-1], *([initials] if len(initials) > 1 and len(each) == 1 else [])):
             by_spelling.setdefault(spelling, each)
     close = [path[-1]] if path[-1] in by_spelling else difflib.get_close_matches(name, by_spelling, n=1)
-    return ".".join(by_spelling[close[0]]) if close else None
+    return by_spelling[close[0]] if close else None
 
 
 def _in_one_line(error: msgspec.ValidationError, config: type[msgspec.Struct]) -> str:

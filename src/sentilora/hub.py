@@ -117,12 +117,11 @@ def push(
     api = HfApi()
     with _refusals_in_one_line(repository):
         url = api.create_repo(repository, private=private or None, exist_ok=True)
-        is_public = private and not api.model_info(repository).private
-    if is_public:
-        raise HubError(
-            f"'{repository}' is public, and nothing was published: make it private there first, or leave --private out"
-        )
-    with _refusals_in_one_line(repository):
+        if private and not api.model_info(repository).private:
+            raise HubError(
+                f"'{repository}' is public, and nothing was published: make it private there first, or leave --private "
+                "out"
+            )
         if revision is not None:
             api.create_branch(repository, branch=revision, exist_ok=True)
         there = api.list_repo_files(repository, revision=revision)
@@ -145,6 +144,8 @@ def _refusals_in_one_line(repository: str) -> Iterator[None]:
     """Whatever the Hub's client raises while it writes, as one of our errors."""
     try:
         yield
+    except HubError:
+        raise
     except OfflineModeIsEnabled:
         raise HubUnreachableError(f"'{repository}' is not published: HF_HUB_OFFLINE forbids asking the Hub") from None
     except HFValidationError:

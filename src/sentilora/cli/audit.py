@@ -16,7 +16,7 @@ from rich.text import Text
 from sentilora.analysis.audit import Audit
 from sentilora.analysis.audit import audit as run_audit
 from sentilora.analysis.duplicates import THRESHOLD
-from sentilora.cli.options import adapter_option, base_option, column_options, device_option, labels_option
+from sentilora.cli.options import LocalPath, adapter_option, base_option, column_options, device_option, labels_option
 from sentilora.cli.render import console, facts_table
 from sentilora.config import DeviceChoice
 from sentilora.errors import UserError
@@ -44,7 +44,7 @@ _NEW = "other texts, labelled or not: a file of rows, or named as for train"
 @click.option(
     "--model",
     "-m",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     help="Judge the labels by this model, rather than by a cross-validated linear one; it should not have seen DATA.",
 )
 @adapter_option
@@ -55,7 +55,7 @@ _NEW = "other texts, labelled or not: a file of rows, or named as for train"
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=LocalPath(file_okay=False),
     help="Write a CSV file a kind of finding, such as label_errors.csv, and summary.json into this folder.",
 )
 def audit(  # noqa: PLR0913, PLR0917 - an argument a flag

@@ -19,6 +19,7 @@ from sentilora.analysis.evaluation import OF_THE_VALIDATION, ask, require_sentim
 from sentilora.analysis.linear import require_scikit_learn
 from sentilora.artifacts import kept_validation, open_model, write_file
 from sentilora.cli.options import (
+    LocalPath,
     adapter_option,
     base_option,
     column_options,
@@ -39,7 +40,7 @@ from sentilora.tables import Columns, LabelledTexts, read_labelled
 
 
 @click.command(short_help="Measure a model on labelled texts.")
-@click.argument("path", metavar="PATH", type=click.Path(path_type=Path))
+@click.argument("path", metavar="PATH", type=LocalPath())
 @click.option(
     "--data",
     metavar="DATA",
@@ -48,7 +49,7 @@ from sentilora.tables import Columns, LabelledTexts, read_labelled
 @adapter_option
 @column_options
 @click.option("--by", metavar="COLUMN", help="Also measure the texts of each value of this column of the data.")
-@click.option("--against", metavar="OTHER", type=click.Path(path_type=Path), help="Compare with another model.")
+@click.option("--against", metavar="OTHER", type=LocalPath(), help="Compare with another model.")
 @click.option("--against-adapter", metavar="NAME", help="Which adapter of OTHER, if that is a bundle with several.")
 @click.option(
     "--against-labels",
@@ -66,7 +67,7 @@ from sentilora.tables import Columns, LabelledTexts, read_labelled
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option(
     "--logits",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     callback=output_file(".npy"),
     help="Also write the logits here, float32 [n, 2], as .npy.",
 )

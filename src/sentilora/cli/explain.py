@@ -12,7 +12,7 @@ from rich.style import Style
 from rich.text import Text
 
 from sentilora.artifacts import write_file
-from sentilora.cli.options import adapter_option, base_option, device_option, labels_option
+from sentilora.cli.options import LocalPath, adapter_option, base_option, device_option, labels_option
 from sentilora.cli.render import console
 from sentilora.config import DeviceChoice
 from sentilora.errors import UserError
@@ -30,7 +30,7 @@ _FAINT = 0.15  # of the strongest effect: what is weaker stays uncoloured
     "--model",
     "-m",
     required=True,
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     help="A run, an adapter, a merged model or a bundle.",
 )
 @adapter_option
@@ -42,7 +42,7 @@ _FAINT = 0.15  # of the strongest effect: what is weaker stays uncoloured
     help="Most forward passes for a text; long texts are explained in phrases first.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a text.")
-@click.option("--html", type=click.Path(path_type=Path), help="Write a page that stands alone here.")
+@click.option("--html", type=LocalPath(), help="Write a page that stands alone here.")
 @labels_option
 @base_option
 @device_option

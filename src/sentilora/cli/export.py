@@ -8,17 +8,15 @@ from typing import Optional
 
 import click
 
-from sentilora.cli.options import base_option, overwrite_option
+from sentilora.cli.options import LocalPath, base_option, overwrite_option
 
 
 @click.command(short_help="Make a bundle that needs no PyTorch.")
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), default=Path("bundle"), show_default=True, help="The new folder."
-)
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=LocalPath())
+@click.option("-o", "--output", type=LocalPath(), default=Path("bundle"), show_default=True, help="The new folder.")
 @click.option(
     "--unlabelled",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     help="A file of texts like those to be scored, not of the training, to judge int8 on; by default bundled reviews.",
 )
 @overwrite_option

@@ -7,16 +7,16 @@ from typing import Optional
 
 import click
 
-from sentilora.cli.options import base_option, device_option, overwrite_option
+from sentilora.cli.options import LocalPath, base_option, device_option, overwrite_option
 from sentilora.config import DeviceChoice
 
 
 @click.command(short_help="Make a standalone model of an adapter.")
-@click.argument("path", metavar="PATH", type=click.Path(path_type=Path))
+@click.argument("path", metavar="PATH", type=LocalPath())
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     default=Path("saved_model"),
     show_default=True,
     help="The new folder.",

@@ -19,6 +19,17 @@ from sentilora.tables import Columns
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
+class LocalPath(click.Path):
+    """A file or folder here. Of `--output=~/runs` a shell leaves the `~` as it is; it means the same here."""
+
+    def __init__(self, **checks: bool) -> None:
+        super().__init__(path_type=Path, **checks)
+
+    def convert(self, value: Any, param: Optional[click.Parameter], ctx: Optional[click.Context]) -> Any:
+        """The path as a `Path`."""
+        return super().convert(os.path.expanduser(value), param, ctx)  # noqa: PTH111 - raises for ~nobody
+
+
 def parse_names(_context: click.Context, _option: click.Parameter, value: Optional[str]) -> Optional[list[str]]:
     """Read `NAME,NAME`."""
     return None if value is None else [name.strip() for name in value.split(",")]
@@ -78,7 +89,7 @@ def refuse_unwritable(path: Path) -> None:
 report_option = click.option(
     "--report",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     callback=output_file(".html", ".htm"),
     help="Also write a report, one .html file.",
 )

@@ -12,7 +12,7 @@ from typing import Optional
 
 import click
 
-from sentilora.cli.options import adapter_option, base_option, device_option, labels_option, precision_option
+from sentilora.cli.options import LocalPath, adapter_option, base_option, device_option, labels_option, precision_option
 from sentilora.cli.render import console, predictions_table
 from sentilora.config import DeviceChoice
 from sentilora.errors import DataError, UserError
@@ -25,13 +25,13 @@ from sentilora.tables import read_texts
     "--model",
     "-m",
     required=True,
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     help="A run, an adapter, a merged model or a bundle.",
 )
 @click.option(
     "--file",
     "-f",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     help="Take the texts from a file of rows (.csv, .jsonl, .xlsx, ...), or from lines of text.",
 )
 @click.option("--text-column", help="Column with the texts, if not under a usual name.")
@@ -98,4 +98,5 @@ def _as_object(prediction: Prediction) -> dict[str, object]:
         "p_positive": prediction.p_positive,
         "confidence": prediction.confidence,
         "truncated": prediction.truncated,
+        "readable": prediction.readable,
     }

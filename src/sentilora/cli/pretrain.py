@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from sentilora.cli.options import nested, overwrite_option, settings_options
+from sentilora.cli.options import LocalPath, nested, overwrite_option, settings_options
 from sentilora.config import PretrainConfig, load_pretrain_config
 
 
@@ -16,7 +16,7 @@ from sentilora.config import PretrainConfig, load_pretrain_config
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     default=Path("bases/latest"),
     show_default=True,
     help="The new base's folder.",

@@ -7,11 +7,12 @@ from typing import Optional
 
 import click
 
+from sentilora.cli.options import LocalPath
 from sentilora.reporting.publishing import publish as run_publishing
 
 
 @click.command(short_help="Put a model on the Hub.")
-@click.argument("path", metavar="PATH", type=click.Path(path_type=Path))
+@click.argument("path", metavar="PATH", type=LocalPath())
 @click.argument("repository", metavar="OWNER/NAME")
 @click.option("--private", is_flag=True, help="Make the repository private; one that is there must be so already.")
 @click.option("--revision", metavar="BRANCH", help="Branch to put it on, made if need be; by default main.")

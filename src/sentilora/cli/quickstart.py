@@ -13,6 +13,7 @@ import click
 import numpy as np
 
 from sentilora.artifacts import VALIDATION_FILE
+from sentilora.cli.options import LocalPath
 from sentilora.cli.render import console, metrics_table, predictions_table
 from sentilora.config import load_config
 from sentilora.errors import ParityError
@@ -30,7 +31,7 @@ _SENTENCES = (
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     default=Path("runs/quickstart"),
     show_default=True,
     help="The run's folder; replaced.",

@@ -8,6 +8,7 @@ from typing import Optional
 import click
 
 from sentilora.artifacts import write_file
+from sentilora.cli.options import LocalPath
 from sentilora.cli.render import console, facts_table
 from sentilora.config import recipe_names, recipe_source
 from sentilora.errors import OutputError, UserError
@@ -15,7 +16,7 @@ from sentilora.errors import OutputError, UserError
 
 @click.command(short_help="List, print or copy the packaged recipes.")
 @click.argument("name", required=False)
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Copy the recipe to this file.")
+@click.option("-o", "--output", type=LocalPath(), help="Copy the recipe to this file.")
 def recipes(name: Optional[str], output: Optional[Path]) -> None:
     """List the packaged recipes; or print the one called NAME, or copy it to make it your own.
 

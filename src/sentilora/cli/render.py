@@ -36,7 +36,8 @@ def predictions_table(predictions: Sequence[Prediction]) -> Table:
     for prediction in predictions:
         number = prediction.confidence if prediction.p_positive is None else prediction.p_positive
         label = Text(prediction.label, style=_COLOURS.get(prediction.label, "cyan"))
-        text = Text(" ".join(prediction.text.split()) + (" (truncated)" if prediction.truncated else ""))
+        remark = " (truncated)" * prediction.truncated + " (no word is known)" * (not prediction.readable)
+        text = Text(" ".join(prediction.text.split()) + remark)
         table.add_row(label, f"{number:.3f}", text)
     return table
 

@@ -5,12 +5,18 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import click
 
-from sentilora.cli.options import base_option, device_option, labels_option, overwrite_option, precision_option
+from sentilora.cli.options import (
+    LocalPath,
+    base_option,
+    device_option,
+    labels_option,
+    overwrite_option,
+    precision_option,
+)
 from sentilora.config import CHUNK_ROWS
 
 
@@ -23,7 +29,7 @@ from sentilora.config import CHUNK_ROWS
     "--model",
     "-m",
     required=True,
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     help="A run, an adapter, a merged model or a bundle.",
 )
 @click.option("--adapter", metavar="NAME", help="Which adapter of a bundle with several.")

@@ -9,14 +9,14 @@ from typing import Any, Optional
 
 import click
 
-from sentilora.cli.options import precision_option
+from sentilora.cli.options import LocalPath, precision_option
 from sentilora.errors import MissingExtraError, UserError
 
 _KEYS_IN = {"api_keys": "SENTILORA_API_KEYS", "admin_keys": "SENTILORA_ADMIN_KEYS"}
 
 
 @click.command(short_help="Answer over HTTP.")
-@click.argument("bundles", metavar="BUNDLE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("bundles", metavar="BUNDLE...", nargs=-1, required=True, type=LocalPath())
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 is every one.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port; 0 takes one that is free."
@@ -41,7 +41,7 @@ _KEYS_IN = {"api_keys": "SENTILORA_API_KEYS", "admin_keys": "SENTILORA_ADMIN_KEY
 )
 @click.option(
     "--adapter-folder",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=LocalPath(exists=True, file_okay=False),
     help="Folder with adapters that may be loaded while the server runs.",
 )
 @click.option("--threads", type=click.IntRange(1), help="Workers of each bundle.  [default: one a core]")

@@ -14,7 +14,14 @@ from rich.text import Text
 
 from sentilora.analysis.suggestions import POOL, Suggestions, refuse_output
 from sentilora.analysis.suggestions import suggest as run_suggest
-from sentilora.cli.options import adapter_option, base_option, device_option, overwrite_option, refuse_unwritable
+from sentilora.cli.options import (
+    LocalPath,
+    adapter_option,
+    base_option,
+    device_option,
+    overwrite_option,
+    refuse_unwritable,
+)
 from sentilora.cli.render import console
 from sentilora.config import DeviceChoice
 from sentilora.inference import Classifier
@@ -28,12 +35,12 @@ _SHOWN = 10
 @click.option(
     "--model",
     "-m",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     help="A run, an adapter, a merged model or a bundle, trained on what is labelled so far.",
 )
 @adapter_option
 @click.option("-n", "count", type=click.IntRange(min=1), default=100, show_default=True, help="How many texts.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write them here, with an empty column `label`.")
+@click.option("-o", "--output", type=LocalPath(), help="Write them here, with an empty column `label`.")
 @click.option("--labelled", metavar="DATA", help="Leave out these texts, and what nearly repeats them.")
 @click.option("--text-column", help="Column with the texts, if not under a usual name.")
 @click.option(

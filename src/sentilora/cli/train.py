@@ -7,7 +7,7 @@ from typing import Any, Optional
 
 import click
 
-from sentilora.cli.options import nested, overwrite_option, settings_options
+from sentilora.cli.options import LocalPath, nested, overwrite_option, settings_options
 from sentilora.cli.render import console, metrics_table
 from sentilora.config import TrainConfig, load_config
 
@@ -17,7 +17,7 @@ from sentilora.config import TrainConfig, load_config
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     default=Path("runs/latest"),
     show_default=True,
     help="The run's folder.",

@@ -32,6 +32,8 @@ class Prediction:
         p_positive: Probability of the positive label; None for a classifier that does not know negative and positive.
         probabilities: Of every label, in the order of the classifier's labels; they sum to 1.
         truncated: Whether the text was too long to be read whole.
+        readable: Whether it holds anything that the model knows; where not (emojis alone, say) the answer means
+            nothing.
     """
 
     text: str
@@ -40,6 +42,7 @@ class Prediction:
     p_positive: Optional[float]
     probabilities: tuple[float, ...]
     truncated: bool
+    readable: bool
 
 
 class Classifier:
@@ -177,6 +180,7 @@ class Classifier:
                 p_positive=None if positive is None else float(row[positive]),
                 probabilities=tuple(row.tolist()),
                 truncated=ids.truncated,
+                readable=ids.readable,
             )
             for text, ids, row in zip(texts, encoded, self.probabilities(logits))
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Optional
 
@@ -14,6 +15,7 @@ from sentilora.tables.files import is_table, read_table
 from sentilora.tables.inputs import ENDINGS
 from sentilora.tables.labelled import LabelledTexts, NoGroup
 
+_logger = logging.getLogger("sentilora")
 _OTHER_TABLES = (".gz", ".json", ".ods", ".xls", ".zst")
 
 
@@ -33,6 +35,8 @@ def read_texts(path: Path, text_column: Optional[str] = None) -> list[str]:
                 f"{path}, row {values.index(None) + 1}: column '{name}' holds no text: fill it in, or use sentilora "
                 "score, which lists such rows and goes on"
             )
+        if text_column is None and name != "text":
+            _logger.info(f"column with the texts: {name}")
         return texts
     if path.suffix.lower() in _OTHER_TABLES:
         raise DataError(f"{path}: tables end in {ENDINGS}; plain text has one text a line")

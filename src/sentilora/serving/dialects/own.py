@@ -92,6 +92,10 @@ class TextPrediction(BaseModel):
         description="Of every label.", examples=[{"negative": 0.02, "positive": 0.98}]
     )
     truncated: bool = Field(description="Whether the text was too long to be read whole.", examples=[False])
+    readable: bool = Field(
+        description="Whether it holds anything that the model knows; where not, the answer means nothing.",
+        examples=[True],
+    )
     explanation: Optional[TextExplanation] = Field(default=None, description="Only where it was asked for.")
 
 
@@ -155,6 +159,7 @@ def _predictions(answer: Answer) -> list[TextPrediction]:
             confidence=prediction.confidence,
             probabilities=dict(zip(answer.classifier.labels.names, prediction.probabilities)),
             truncated=prediction.truncated,
+            readable=prediction.readable,
         )
         for prediction in answer.predictions
     ]

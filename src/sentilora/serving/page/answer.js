@@ -75,10 +75,11 @@ export class Panel {
   }
 
   #show(prediction) {
-    const { label, confidence, p_positive, probabilities, truncated } = prediction;
+    const { label, confidence, p_positive, probabilities, truncated, readable } = prediction;
     const tone = toneOf(label);
     const remarks = [
       tone === "uncertain" && `Too close to call: this server answers from ${percent(this.adapter.answers_from)} on.`,
+      !readable && "It holds no word that the model knows: this answer means nothing.",
       truncated && "Too long to be read whole: a part was left out.",
     ];
     this.remarks = remarks.filter(Boolean).join(" ");
