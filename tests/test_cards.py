@@ -154,6 +154,7 @@ def test_a_bundle_of_several_tells_them_apart(
     assert card.text.count("## How good it is") == 2
     assert "\n# tiny\n" in card.text
     assert "\n# other\n" in card.text
+    assert "\n## Licence\n" in card.text
     assert card.text.count("Measured on this bundle") == 2
     assert len(card.data.eval_results) == 2 * (1 + len(training_of(run.folder).scores))
     assert read_manifest(made / "adapters" / "other").training == training_of(run.folder)
@@ -183,6 +184,8 @@ def manifest(base: BaseReference, training: Training, **changes: Any) -> Manifes
             None,
             None,
         ),
+        (BaseReference(id="/home/me/base", sha256="0"), "data/reviews.ndjson", None, None, None),
+        (BaseReference(id="/home/me/base", sha256="0"), "../aclImdb", None, None, None),
     ],
 )
 def test_only_what_is_known_is_claimed(

@@ -56,11 +56,23 @@ def test_predict_reads_stdin_and_files(run: sentilora.Run, tmp_path: Path) -> No
     assert "column with the texts: review" in from_file.stderr
 
 
-def test_a_tilde_that_the_shell_left_is_the_home_folder(tmp_path: Path) -> None:
+def test_a_tilde_that_the_shell_left_is_the_home_folder(run: sentilora.Run, tmp_path: Path) -> None:
     home = {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}
-    result = sentilora_command("recipes", "best", "--output=~/mine.yaml", environment=home, cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["mine.yaml"]
+    copied = sentilora_command("recipes", "best", "--output=~/mine.yaml", environment=home, cwd=tmp_path)
+    assert copied.returncode == 0, copied.stderr
+    (tmp_path / "a.csv").write_text("text\nSo good.\n", "utf-8")
+    scored = sentilora_command(
+        *("score", "a.csv", "--model", run.folder, "--output=~/b.csv"), environment=home, cwd=tmp_path
+    )
+    assert scored.returncode == 0, scored.stderr
+    data = "--data=~/a.csv"
+    known = sentilora_command("train", "--recipe=~/mine.yaml", data, environment=home, cwd=tmp_path)
+    assert "label" in known.stderr.splitlines()[-1]  # the recipe and the data were found
+    assert {"~", "mine.yaml", "a.csv", "b.csv"} & {path.name for path in tmp_path.iterdir()} == {
+        *("mine.yaml", "a.csv", "b.csv")
+    }
+    nobody = sentilora_command("train", "--data=~nobody-here/a.csv", environment=home, cwd=tmp_path)
+    assert (nobody.returncode, "~nobody-here/a.csv" in nobody.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
@@ -140,7 +152,7 @@ def test_the_quickstart_trains_proves_and_classifies(tmp_path: Path) -> None:
         (("train", "--base", "nobody/nothing", "--data", "bundled"), "--base embedded"),
         (("train", "--base", "embedded"), "--data bundled"),
         (("train", "--epochs", "0"), "error: setting 'epochs': expected `int` >= 1"),
-        (("train", "--data", "bundled", "--label-map", "3"), "error: '3' has no VALUE= before it"),
+        (("train", "--data", "bundled", "--label-map", "3"), "error: setting 'label_map': '3' has no VALUE= before it"),
         (("train", "--base", "embedded", "--data", "bundled", "--label-map", "a=pos,b=neg"), "no labels to map"),
         (("train", "--epochs", "x"), "'x' is not a valid integer"),
         (("evaluate", "nothing"), "error: no folder at nothing"),

@@ -359,11 +359,16 @@ def test_columns_that_come_late_in_json_lines_count(tmp_path: Path) -> None:
         insights(path, by=["product"])
 
 
-@pytest.mark.parametrize("date_format", ["%d/%d/%Y", "%q"])
+@pytest.mark.parametrize("date_format", ["%d/%d/%Y", "%q", "%d/%m", "%H:%M"])
 def test_what_is_no_format_of_dates_is_one_line(tmp_path: Path, date_format: str) -> None:
     (tmp_path / "s.csv").write_text("text,sentiment,p_positive,date\nfine,positive,0.9,1/2/2025\n", "utf-8")
     with pytest.raises(ConfigError, match=r"--date-format .*write it as in"):
         insights(tmp_path / "s.csv", date_format=date_format)
+
+
+def test_a_period_that_is_none_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="period=quarter: choose auto, day, week, month, year"):
+        insights(tmp_path / "s.csv", period="quarter")  # type: ignore[arg-type]
 
 
 def test_chance_does_not_stand_out() -> None:

@@ -112,12 +112,13 @@ def test_a_run_is_not_merged_into_itself(run: sentilora.Run, tmp_path: Path) -> 
     assert sentilora.Classifier.load(copy)
 
 
-def test_nothing_that_is_read_is_replaced(run: sentilora.Run, tmp_path: Path) -> None:
+def test_nothing_that_is_read_is_replaced(run: sentilora.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A base that was pretrained is a folder of ours, which --overwrite may replace."""
     base = tmp_path / "base"
     texts = ["a " + "very " * number + "fine film" for number in range(30)]
     sentilora.pretrain(texts, base=run.config.base, max_steps=1, output=base)
     settings = {"base": str(base), "data": run.config.data, "epochs": 1, "max_length": 32}
+    monkeypatch.setenv("HOME", str(tmp_path))
     trained = sentilora.train(output=tmp_path / "run", **settings).folder
     for call in (
         lambda: merge(trained, base, overwrite=True),
@@ -127,6 +128,7 @@ def test_nothing_that_is_read_is_replaced(run: sentilora.Run, tmp_path: Path) ->
         lambda: sentilora.train(
             output=trained, overwrite=True, **{**settings, "data": str(trained / "validation.parquet")}
         ),
+        lambda: sentilora.train(output=trained, overwrite=True, **{**settings, "data": "~/run/validation.parquet"}),
         lambda: sentilora.pretrain(texts, base=str(base), output=base, overwrite=True),
     ):
         with pytest.raises(OutputError, match="which is needed: choose another place"):
@@ -174,7 +176,7 @@ def test_columns_of_tables_are_answered(run: sentilora.Run) -> None:
     ("text", "saying"),
     [
         ("cut \ud83d", r"begins 'cut \\ud83d' holds half of a character"),
-        (None, "None, at place 1, is no text, but a NoneType"),
+        (None, "None is no text, but a NoneType"),
         (b"bytes", "is no text, but a bytes"),
         (("good", "film"), "is no text, but a tuple"),
         ("x" * 1_000_001, r"begins 'xxx.*1,000,001 characters"),

@@ -89,13 +89,16 @@ def test_the_base_trains_an_adapter(pretrained: PretrainedBase, reviews_csv: Pat
     assert sentilora.Classifier.load(run.folder)("A fine film.").probabilities == pytest.approx(expected, abs=1e-5)
 
 
-def test_plain_transformers_reads_it(pretrained: PretrainedBase) -> None:
+def test_plain_transformers_reads_it(pretrained: PretrainedBase, tiny_base: Path) -> None:
     assert {path.name for path in pretrained.folder.iterdir()} >= {
         "config.json",
         WEIGHTS,
         "tokenizer.json",
         "README.md",
     }
+    readme = (pretrained.folder / "README.md").read_text("utf-8")
+    assert "license: unknown" in readme  # of a base of our own
+    assert str(tiny_base.parent) not in readme
     model, loading = AutoModel.from_pretrained(pretrained.folder, dtype=torch.float32, output_loading_info=True)
     assert not loading["missing_keys"]
     ids = AutoTokenizer.from_pretrained(pretrained.folder)("A fine<br />film.", return_tensors="pt")

@@ -7,6 +7,7 @@ so they keep to what Python 3.9 can evaluate.
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -329,7 +330,7 @@ def recipe_source(recipe: str) -> str:
     if recipe in recipe_names():
         return (resources.files("sentilora") / "recipes" / f"{recipe}.yaml").read_text("utf-8")
     try:
-        return Path(recipe).read_text("utf-8")
+        return Path(os.path.expanduser(recipe)).read_text("utf-8")
     except UnicodeDecodeError:
         raise ConfigError(f"recipe {recipe} is not UTF-8 text: save it as UTF-8") from None
     except OSError:

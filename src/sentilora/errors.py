@@ -46,6 +46,11 @@ class MissingExtraError(UserError):
         super().__init__(f"{package} is not installed: run pip install 'sentilora[{extra}]'")
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of what a library says; the kind of the error where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def in_one_line(error: Exception) -> str:
     """What a library says, which may be long and of several lines, as the part of a message: 300 characters at most."""
     return " ".join(str(error).split())[:300]

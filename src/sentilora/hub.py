@@ -20,7 +20,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from sentilora.errors import HubError
+from sentilora.errors import HubError, first_line
 
 _logger = logging.getLogger("sentilora")
 
@@ -52,7 +52,7 @@ def fetch(
         HubError: There is no such repository or revision, or it may not be read.
     """
     address = f"{'datasets/' if kind == 'dataset' else ''}{repository}"
-    with _in_one_line(address, revision):
+    with _failures_in_one_line(address, revision):
         return Path(snapshot_download(repository, repo_type=kind, revision=revision, allow_patterns=list(patterns)))
 
 
@@ -64,7 +64,7 @@ def dataset_files(repository: str, revision: str) -> list[str]:
         HubError: There is no such data set or revision, or it may not be read.
     """
     try:
-        with _in_one_line(f"datasets/{repository}", revision):
+        with _failures_in_one_line(f"datasets/{repository}", revision):
             siblings = _information(repository, revision).siblings or []
         return [sibling.rfilename for sibling in siblings]
     except HubUnreachableError:
@@ -154,7 +154,7 @@ def _refusals_in_one_line(repository: str) -> Iterator[None]:
         refused = _refusal(error)
         if refused is None:
             raise HubUnreachableError(
-                f"'{repository}' is not published: the Hub does not answer ({_first_line(error)})"
+                f"'{repository}' is not published: the Hub does not answer ({first_line(error)})"
             ) from None
         raise HubError(f"'{repository}' is not published: {_in_words(refused)}") from None
 
@@ -176,12 +176,8 @@ def _in_words(refused: HfHubHTTPError) -> str:
         409: "somebody changed it at the same time; give the command again",
         412: "somebody changed it at the same time; give the command again",
     }
-    said = refused.server_message or _first_line(refused)
+    said = refused.server_message or first_line(refused)
     return f"{known[status]} (HTTP {status})" if status in known else f"HTTP {status}: {' '.join(said.split())[:300]}"
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _information(repository: str, revision: str) -> DatasetInfo:
@@ -194,7 +190,7 @@ def _information(repository: str, revision: str) -> DatasetInfo:
 
 
 @contextlib.contextmanager
-def _in_one_line(address: str, revision: Optional[str]) -> Iterator[None]:
+def _failures_in_one_line(address: str, revision: Optional[str]) -> Iterator[None]:
     """Whatever the Hub's client raises, as one of our errors."""
     try:
         yield
@@ -209,4 +205,4 @@ def _in_one_line(address: str, revision: Optional[str]) -> Iterator[None]:
     except LocalEntryNotFoundError:
         raise HubUnreachableError(f"the Hub cannot be reached for '{address}', and it is not in the cache") from None
     except Exception as error:  # noqa: BLE001 - the HTTP library's own among them, which differ by version
-        raise HubUnreachableError(f"the Hub did not deliver '{address}' ({_first_line(error)})") from None
+        raise HubUnreachableError(f"the Hub did not deliver '{address}' ({first_line(error)})") from None

@@ -76,11 +76,13 @@ def parse_mapping(written: str) -> dict[str, str]:
     parts = [part.rpartition("=") for part in written.split(",") if part.strip()]
     for value, _, meaning in parts:
         if not value.strip():
-            raise ConfigError(f"'{meaning}' has no VALUE= before it: write '1-2=negative,4-5=positive'")
+            raise ConfigError(
+                f"setting 'label_map': '{meaning}' has no VALUE= before it: write '1-2=negative,4-5=positive'"
+            )
     values = [value.strip() for value, _, _ in parts]
     twice = next((value for value in values if values.count(value) > 1), None)
     if twice is not None:
-        raise ConfigError(f"'{twice}=' is there twice: a value means negative or positive")
+        raise ConfigError(f"setting 'label_map': '{twice}=' is there twice: a value means negative or positive")
     return {value.strip(): meaning.strip() for value, _, meaning in parts}
 
 

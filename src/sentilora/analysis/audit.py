@@ -18,8 +18,8 @@ from sentilora.analysis.label_errors import suspects
 from sentilora.analysis.linear import FOLDS, folds_of, held_out_probabilities
 from sentilora.analysis.shift import Shift, shift
 from sentilora.analysis.shortcuts import Balance, Shortcut, balance_of, shortcuts_of
-from sentilora.artifacts import write_file, write_json
-from sentilora.errors import DataError, OutputError
+from sentilora.artifacts import cannot_write, write_file, write_json
+from sentilora.errors import DataError
 from sentilora.inference import Classifier
 from sentilora.labels import SENTIMENT
 from sentilora.notes import Notes
@@ -117,7 +117,7 @@ class Audit:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise OutputError(f"cannot write {folder}: {error.strerror}") from None
+            raise cannot_write(folder, error) from None
         write_file(folder / "label_errors.csv", _csv(LabelError, self.label_errors or []))
         write_file(folder / "duplicates.csv", _csv(Repetition, self.duplicates))
         write_file(folder / "shortcuts.csv", _csv(Shortcut, self.shortcuts))

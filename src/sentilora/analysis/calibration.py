@@ -148,14 +148,14 @@ def reliability(answers: Answers) -> tuple[ReliabilityBin, ...]:
     )
 
 
-def ece_if_calibrated(answers: Answers, seed: int = 0) -> float:
+def ece_if_calibrated(answers: Answers) -> float:
     """How large a calibration error of these texts may be by chance alone: in 95 of 100 draws at most this, in [0, 1].
 
     A calibrated model has one too, for its answers in a bin are right more or less often than its confidences say. So
     labels are drawn from the model's own probabilities, a thousand times (consistency resampling: Broecker and Smith,
     "Increasing the Reliability of Reliability Diagrams", 2007).
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     n = len(answers)
     confidence = np.sort(answers.confidence)
     bin_of = equal_mass_bins(confidence, min(BINS, n))

@@ -6,13 +6,13 @@ import re
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta, timezone
 from functools import lru_cache
-from typing import Literal, Optional
+from typing import Literal, Optional, get_args
 
 from sentilora.errors import ConfigError
 
-PeriodChoice = Literal["auto", "day", "week", "month", "year"]
 Period = Literal["day", "week", "month", "year"]
-PERIODS: tuple[Period, ...] = ("day", "week", "month", "year")
+PeriodChoice = Literal["auto", Period]
+PERIODS: tuple[Period, ...] = get_args(Period)
 
 _YEARS = range(1900, 2101)  # what lies outside is a mistake, and each day would cost memory
 _ISO = re.compile(r"(\d{4})[-/.](\d{1,2})(?:[-/.](\d{1,2})(?!\d)|(?![-/.]?\d))")
@@ -43,10 +43,11 @@ def refuse_format(date_format: str) -> None:
     """Make sure that dates can be read by a format.
 
     Raises:
-        ConfigError: It is none, or names no day.
+        ConfigError: It is none, or names no year.
     """
     try:
-        datetime.strptime(datetime(2025, 3, 4).strftime(date_format), date_format)
+        if datetime.strptime(datetime(2025, 3, 4).strftime(date_format), date_format).year != 2025:
+            raise ValueError("it names no year")
     except (ValueError, re.error) as error:
         raise ConfigError(f"--date-format {date_format}: {error}; write it as in %d/%m/%Y") from None
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sentilora.inference import Classifier, Explanation, explain
-from sentilora.inference.occlusion import BUDGET, Place, words_of
+from sentilora.inference.occlusion import Place, words_of
 from sentilora.progress import Progress
 
 SHARE = 0.2  # of the words that a model reads
@@ -32,7 +32,7 @@ class Faithfulness:
     passes: float
 
 
-def faithfulness(classifier: Classifier, texts: Sequence[str], seed: int, budget: int = BUDGET) -> Faithfulness:
+def faithfulness(classifier: Classifier, texts: Sequence[str], seed: int) -> Faithfulness:
     """Explain every text, delete its top 20 % of words or a random 20 %, and count the answers that change.
 
     Words of a phrase that was not taken apart share its effect. Only words that the model reads are deleted.
@@ -41,7 +41,7 @@ def faithfulness(classifier: Classifier, texts: Sequence[str], seed: int, budget
     explanations, without_top, without_random = [], [], []
     with Progress("explaining", len(texts)) as progress:
         for text in texts:
-            explanation = explain(classifier, text, budget)
+            explanation = explain(classifier, text)
             ranked = _ranked(explanation)
             count = math.ceil(SHARE * len(ranked))
             explanations.append(explanation)

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Optional, Union
+from typing import Optional, Union, get_args
 
 from sentilora.analysis.dates import (
     Period,
@@ -24,7 +24,7 @@ from sentilora.analysis.slices import NO_VALUE
 from sentilora.analysis.telling import SurestTexts, TellingText, choose_telling
 from sentilora.analysis.terms import MOST_TERMS, TermCounts, Terms
 from sentilora.artifacts import PathLike
-from sentilora.errors import DataError
+from sentilora.errors import ConfigError, DataError
 from sentilora.inference.abstention import UNCERTAIN
 from sentilora.labels import SENTIMENT
 from sentilora.notes import Notes
@@ -122,10 +122,13 @@ def insights(
         format: What standard input holds: `csv`, `tsv` or `jsonl`.
 
     Raises:
+        ConfigError: `date_format` is none or names no year, or there is no such period.
         DataError: There are no such rows, they lack a column, none is negative or positive, or a date column that was
             named holds no date.
     """
     columns = ScoredColumns(text_column, date_column, tuple(by))
+    if period not in get_args(PeriodChoice):
+        raise ConfigError(f"period={period}: choose {', '.join(get_args(PeriodChoice))}")
     if date_format is not None:
         refuse_format(date_format)
     sources, source = _sources(scored, format)

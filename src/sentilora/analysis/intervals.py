@@ -12,7 +12,7 @@ from sentilora.analysis.metrics import Floats
 from sentilora.artifacts import Interval
 from sentilora.progress import Progress
 
-RESAMPLES = 1000
+_RESAMPLES = 1000
 _NOTHING = 1e-9  # the width of an interval whose resamples all agree
 _WEIGHTS_AT_ONCE = 200_000  # 1.6 MB, which stays near the core
 _Z = 1.959964  # of 95%
@@ -20,9 +20,7 @@ _ANGLES = 100_001
 _BOUNDS = {"mcc": (-1.0, 1.0), "difference": (-1.0, 1.0), "log_loss": (0.0, math.inf)}  # of the others 0 and 1
 
 
-def bootstrap(
-    statistics: Callable[[Floats], Mapping[str, Floats]], n: int, seed: int = 0, resamples: int = RESAMPLES
-) -> dict[str, Interval]:
+def bootstrap(statistics: Callable[[Floats], Mapping[str, Floats]], n: int, seed: int = 0) -> dict[str, Interval]:
     """Intervals of statistics of n texts, by resampling the texts with replacement.
 
     Args:
@@ -30,14 +28,13 @@ def bootstrap(
             value that a resample does not define, is left out.
         n: How many texts.
         seed: The same seed gives the same intervals.
-        resamples: How many.
     """
     rng = np.random.default_rng(seed)
     drawn: dict[str, list[Floats]] = {}
     at_once = max(1, _WEIGHTS_AT_ONCE // n)
-    with Progress("measuring the intervals", resamples, "resamples") as progress:
-        while progress.done < resamples:
-            count = min(at_once, resamples - progress.done)
+    with Progress("measuring the intervals", _RESAMPLES, "resamples") as progress:
+        while progress.done < _RESAMPLES:
+            count = min(at_once, _RESAMPLES - progress.done)
             rows = rng.integers(0, n, (count, n)) + n * np.arange(count)[:, None]
             weights = np.bincount(rows.ravel(), minlength=count * n).reshape(count, n).astype(np.float64)
             for name, values in statistics(weights).items():

@@ -34,7 +34,7 @@ def shift(texts: Sequence[str], reference: Sequence[str], seed: int = 0) -> Shif
     """Compare at most 5,000 texts of each side, drawn at random.
 
     Raises:
-        DataError: One side has fewer than 10 texts.
+        DataError: One side has fewer than 10 texts, or too few different ones, or the texts hold no words.
         MissingExtraError: scikit-learn is not installed.
     """
     if min(len(texts), len(reference)) < _LEAST:

@@ -12,6 +12,7 @@ from sentilora.analysis.terms import Term, terms_of
 from sentilora.analysis.words import readable
 
 _KEPT = 300  # texts of a side, the surest: bounds the memory
+_CHOSEN = 8  # of each side
 _READ = 5_000  # characters of a text
 _MOST_SENTENCES = 100  # of a text that are looked at one by one
 _PASSAGE = 320  # characters shown of a text
@@ -37,8 +38,7 @@ class TellingText:
 class SurestTexts:
     """Keeps the different texts that a model was surest of; of equally sure ones the first."""
 
-    def __init__(self, most: int = _KEPT) -> None:
-        self._most = most
+    def __init__(self) -> None:
         self._heap: list[tuple[float, int, str]] = []
         self._texts: set[str] = set()
         self._seen = 0
@@ -51,13 +51,13 @@ class SurestTexts:
             sureness: Probability of its sentiment, in [0, 1].
         """
         self._seen += 1
-        if len(self._heap) == self._most and sureness <= self._heap[0][0]:
+        if len(self._heap) == _KEPT and sureness <= self._heap[0][0]:
             return
         text = " ".join(readable(text[:_READ]).split())
         if text in self._texts:
             return
         self._texts.add(text)
-        if len(self._heap) < self._most:
+        if len(self._heap) < _KEPT:
             heapq.heappush(self._heap, (sureness, -self._seen, text))
         else:
             self._texts.discard(heapq.heapreplace(self._heap, (sureness, -self._seen, text))[2])
@@ -68,19 +68,18 @@ class SurestTexts:
             yield sureness, text
 
 
-def choose_telling(surest: SurestTexts, terms: Sequence[Term], positive: bool, most: int = 8) -> list[TellingText]:
+def choose_telling(surest: SurestTexts, terms: Sequence[Term], positive: bool) -> list[TellingText]:
     """The passages that together hold most of the terms: each adds the greatest |z| of terms not shown before.
 
     Args:
         surest: Texts of the side.
         terms: That tell the side.
         positive: Which side it is.
-        most: How many.
     """
     weights = {term.term: abs(term.z) for term in terms}
     passages = [(sureness, *_best_passage(text, weights)) for sureness, text in surest]
     chosen: list[TellingText] = []
-    while len(chosen) < most and passages:
+    while len(chosen) < _CHOSEN and passages:
         best = max(passages, key=lambda passage: sum(weights[term] for term in passage[2]))
         sureness, passage, found = best
         if not any(weights[term] for term in found):

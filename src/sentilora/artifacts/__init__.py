@@ -1,6 +1,7 @@
 """The formats on disk: what a model's folder says of itself, and how folders are opened and written."""
 
 from sentilora.artifacts.folders import (
+    cannot_write,
     exclusive,
     flush,
     full_disk_in_one_line,
@@ -91,6 +92,7 @@ __all__ = [
     "Probe",
     "Training",
     "cache_folder",
+    "cannot_write",
     "exclusive",
     "flush",
     "full_disk_in_one_line",

@@ -76,7 +76,7 @@ def write_file(path: Path, content: bytes) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-        raise _cannot_write(path, error) from None
+        raise cannot_write(path, error) from None
 
 
 def refuse_existing(path: Path, overwrite: bool) -> None:
@@ -115,7 +115,7 @@ def refuse_replacing(target: Path, needed: Iterable[PathLike]) -> None:
     Raises:
         OutputError: It does.
     """
-    for each in map(Path, needed):
+    for each in (Path(os.path.expanduser(name)) for name in needed):
         if each.exists() and each.resolve().is_relative_to(target.resolve()):
             raise OutputError(f"{target} holds {each}, which is needed: choose another place")
 
@@ -137,7 +137,7 @@ def new_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
     try:
         _make(temporary)
     except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}") from None
+        raise cannot_write(path, error) from None
     try:
         with full_disk_in_one_line(path):
             yield temporary
@@ -191,7 +191,7 @@ def exclusive(folder: Path, doing: str) -> Iterator[None]:
         _make(folder)
         lock = (folder / _LOCK).open("wb")
     except OSError as error:
-        raise OutputError(f"cannot write {folder}: {error.strerror}") from None
+        raise cannot_write(folder, error) from None
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -208,15 +208,16 @@ def full_disk_in_one_line(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _FULL:
             raise
-        raise _cannot_write(path, error) from None
+        raise cannot_write(path, error) from None
     except SafetensorError as error:
         number = re.search(r"os error (\d+)", str(error))
         if number is None or int(number[1]) not in _FULL:
             raise
-        raise _cannot_write(path, OSError(int(number[1]), os.strerror(int(number[1])))) from None
+        raise cannot_write(path, OSError(int(number[1]), os.strerror(int(number[1])))) from None
 
 
-def _cannot_write(path: Path, error: OSError) -> OutputError:
+def cannot_write(path: Path, error: OSError) -> OutputError:
+    """What to raise where the system refuses to write `path`."""
     advice = "; make room and give the command again" if error.errno in _FULL else ""
     return OutputError(f"cannot write {path}: {error.strerror}{advice}")
 
@@ -227,7 +228,7 @@ def _put_in_place(complete: Path, path: Path, overwrite: bool) -> None:
     try:
         _rename(complete, path)
     except OSError as error:
-        raise _cannot_write(path, error) from None
+        raise cannot_write(path, error) from None
 
 
 def _rename(complete: Path, path: Path) -> None:
@@ -267,8 +268,6 @@ def _flush_all(folder: Path) -> None:
 
 def flush(path: Path) -> None:
     """Have the disk keep a file's content, or which files a folder has, even if the power fails now."""
-    if path.is_dir() and not hasattr(os, "O_DIRECTORY"):  # folders cannot be opened here
-        return
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

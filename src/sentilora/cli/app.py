@@ -27,7 +27,7 @@ from sentilora.cli.score import score
 from sentilora.cli.serve import serve
 from sentilora.cli.suggest import suggest
 from sentilora.cli.train import train
-from sentilora.errors import MissingExtraError, SentiloraError
+from sentilora.errors import MissingExtraError, SentiloraError, first_line
 
 _EXIT_INTERRUPTED = 130
 _TORCH_WING = {"torch", "transformers", "peft", "accelerate", "datasets", "evaluate", "onnx"}
@@ -71,10 +71,8 @@ def _report(error: Exception) -> int:
     if isinstance(error, ModuleNotFoundError) and error.name in _TORCH_WING:
         missing = MissingExtraError(error.name, "train")
         return _fail(str(missing), missing.exit_code)
-    lines = str(error).splitlines() or [""]
-    return _fail(
-        f"unexpected {type(error).__name__}: {lines[0]} (run again as `sentilora --debug ...` and report it)", 1
-    )
+    said = f"{type(error).__name__}: {first_line(error)}"
+    return _fail(f"unexpected {said} (run again as `sentilora --debug ...` and report it)", 1)
 
 
 def _fail(message: str, code: int) -> int:

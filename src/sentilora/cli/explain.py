@@ -12,7 +12,7 @@ from rich.style import Style
 from rich.text import Text
 
 from sentilora.artifacts import write_file
-from sentilora.cli.options import LocalPath, adapter_option, base_option, device_option, labels_option
+from sentilora.cli.options import LocalPath, adapter_option, base_option, device_option, labels_option, model_option
 from sentilora.cli.render import console
 from sentilora.config import DeviceChoice
 from sentilora.errors import UserError
@@ -26,13 +26,7 @@ _FAINT = 0.15  # of the strongest effect: what is weaker stays uncoloured
 
 
 @click.command(short_help="Show which words made an answer what it is.")
-@click.option(
-    "--model",
-    "-m",
-    required=True,
-    type=LocalPath(),
-    help="A run, an adapter, a merged model or a bundle.",
-)
+@model_option
 @adapter_option
 @click.option(
     "--budget",

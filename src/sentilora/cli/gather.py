@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import click
 
-from sentilora.cli.options import overwrite_option
+from sentilora.cli.options import at_home, overwrite_option
 
 
 @click.command(short_help="Put the shards of a scoring together.")
 @click.argument("shards", metavar="SHARD...", nargs=-1, required=True)
-@click.option("-o", "--output", required=True, help="The file with all rows.")
+@click.option("-o", "--output", required=True, callback=at_home, help="The file with all rows.")
 @overwrite_option
 def gather(shards: Sequence[str], output: str, overwrite: bool) -> None:
     """Put the outputs of `score --shard` together, in the order of the inputs, as if they had been scored at once.

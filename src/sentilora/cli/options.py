@@ -6,12 +6,12 @@ import functools
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Callable, Optional, TypeVar, cast
+from typing import Any, Callable, Optional, TypeVar, cast, get_args
 
 import click
 import msgspec
 
-from sentilora.config import Setting, TrainConfig, settings_of
+from sentilora.config import DeviceChoice, Setting, TrainConfig, settings_of
 from sentilora.errors import OutputError
 from sentilora.labels import LabelMap, parse_mapping
 from sentilora.tables import Columns
@@ -27,7 +27,12 @@ class LocalPath(click.Path):
 
     def convert(self, value: Any, param: Optional[click.Parameter], ctx: Optional[click.Context]) -> Any:
         """The path as a `Path`."""
-        return super().convert(os.path.expanduser(value), param, ctx)  # noqa: PTH111 - raises for ~nobody
+        return super().convert(os.path.expanduser(value), param, ctx)
+
+
+def at_home(_context: click.Context, _option: click.Parameter, place: str) -> str:
+    """The same for what may be a URL or - as well."""
+    return os.path.expanduser(place)
 
 
 def parse_names(_context: click.Context, _option: click.Parameter, value: Optional[str]) -> Optional[list[str]]:
@@ -37,7 +42,7 @@ def parse_names(_context: click.Context, _option: click.Parameter, value: Option
 
 device_option = click.option(
     "--device",
-    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+    type=click.Choice(get_args(DeviceChoice)),
     default="auto",
     show_default=True,
     help="Where to compute.",
@@ -60,6 +65,13 @@ precision_option = click.option(
     help="Answer `uncertain` below the confidence that made this share of the answers right on the validation texts.",
 )
 adapter_option = click.option("--adapter", metavar="NAME", help="Which adapter of a bundle with several.")
+model_option = click.option(
+    "--model",
+    "-m",
+    required=True,
+    type=LocalPath(),
+    help="A run, an adapter, a merged model or a bundle.",
+)
 
 
 def output_file(*endings: str) -> Callable[[click.Context, click.Parameter, Optional[Path]], Optional[Path]]:

@@ -12,7 +12,15 @@ from typing import Optional
 
 import click
 
-from sentilora.cli.options import LocalPath, adapter_option, base_option, device_option, labels_option, precision_option
+from sentilora.cli.options import (
+    LocalPath,
+    adapter_option,
+    base_option,
+    device_option,
+    labels_option,
+    model_option,
+    precision_option,
+)
 from sentilora.cli.render import console, predictions_table
 from sentilora.config import DeviceChoice
 from sentilora.errors import DataError, UserError
@@ -21,13 +29,7 @@ from sentilora.tables import read_texts
 
 
 @click.command(short_help="Classify texts.")
-@click.option(
-    "--model",
-    "-m",
-    required=True,
-    type=LocalPath(),
-    help="A run, an adapter, a merged model or a bundle.",
-)
+@model_option
 @click.option(
     "--file",
     "-f",

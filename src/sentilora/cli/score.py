@@ -10,10 +10,12 @@ from typing import Any
 import click
 
 from sentilora.cli.options import (
-    LocalPath,
+    adapter_option,
+    at_home,
     base_option,
     device_option,
     labels_option,
+    model_option,
     overwrite_option,
     precision_option,
 )
@@ -23,16 +25,14 @@ from sentilora.config import CHUNK_ROWS
 @click.command(short_help="Classify every row of files.")
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
 @click.option(
-    "-o", "--output", required=True, help="A .csv, .tsv, .jsonl or .parquet file or URL, or - for standard output."
-)
-@click.option(
-    "--model",
-    "-m",
+    "-o",
+    "--output",
     required=True,
-    type=LocalPath(),
-    help="A run, an adapter, a merged model or a bundle.",
+    callback=at_home,
+    help="A .csv, .tsv, .jsonl or .parquet file or URL, or - for standard output.",
 )
-@click.option("--adapter", metavar="NAME", help="Which adapter of a bundle with several.")
+@model_option
+@adapter_option
 @click.option("--text-column", help="Column with the texts, if not under a usual name.")
 @click.option("--format", type=click.Choice(["csv", "tsv", "jsonl"]), help="What standard input and output hold.")
 @click.option(

@@ -9,7 +9,6 @@ from typing import Optional
 import numpy as np
 import numpy.typing as npt
 
-from sentilora.errors import ParityError
 from sentilora.export.others import OtherTexts
 from sentilora.inference import Classifier
 from sentilora.inference.onnx import OnnxPredictor
@@ -126,11 +125,7 @@ class Gate:
         with Progress("answers of PyTorch", len(sample)) as progress:
             expected = classifier.predictor.logits(sample, progress.advance) / np.float32(classifier.temperature)
         self.parity = Parity.of(expected, self._fp32[: len(sample)])
-        if not self.parity.difference <= GRAPH_TOLERANCE:
-            raise ParityError(
-                f"the graph differs from PyTorch by {self.parity.difference:.2g} in a logit over {len(sample)} texts "
-                f"(at most {GRAPH_TOLERANCE:g} is allowed): nothing was saved; please report this"
-            )
+        self.parity.require("the graph", GRAPH_TOLERANCE)
 
     def judge(self, predictor: OnnxPredictor) -> Verdict:
         """Hold a quantised graph against the fp32 answers, on the texts that choose."""

@@ -54,7 +54,7 @@ def merged_graph(encoder: Encoder, quantisation: Quantisation, ranges: Ranges = 
     Args:
         encoder: With its head.
         quantisation: How it computes.
-        ranges: What `with_ranges` measured, for a way to quantise that smooths.
+        ranges: What `measured_ranges` found, for a way to quantise that smooths.
     """
     graph = _Graph(encoder, quantisation, ranges, adaptable=False)
     head = HeadInputs(

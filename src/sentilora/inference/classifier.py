@@ -100,7 +100,7 @@ class Classifier:
             threads: Cores that a bundle uses; None takes all that the process may.
 
         Raises:
-            ConfigError: What is asked for does not go with a model of this kind.
+            ConfigError: What is asked for does not go with a model of this kind, or `precision` is out of range.
             ModelError: There is no sound model there, the base's weights are not those the adapter was trained on,
                 `labels` are not as many as the model's, or no confidence reaches `precision`.
             HubError: The adapter's base is on the Hub, which cannot be reached.

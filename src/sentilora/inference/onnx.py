@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from sentilora.errors import ConfigError, ModelError
+from sentilora.errors import ConfigError, ModelError, first_line
 from sentilora.inference.allocation import give_back_freed_blocks, keep_freed_blocks
 from sentilora.inference.graph import IDS, HeadInputs, is_down_input
 from sentilora.inference.predictor import Logits
@@ -230,5 +230,6 @@ def _open(path: Path, threads: int, spin: bool) -> onnxruntime.InferenceSession:
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001 - the library raises nothing narrower
-        first_line = str(error).splitlines()[0]
-        raise ModelError(f"{path} cannot be run by onnxruntime {onnxruntime.__version__}: {first_line}") from None
+        raise ModelError(
+            f"{path} cannot be run by onnxruntime {onnxruntime.__version__}: {first_line(error)}"
+        ) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
@@ -50,10 +51,7 @@ def find_base(name: str, notes: Notes, revision: Optional[str] = None) -> Base:
     """
     if name == EMBEDDED:
         return Base(embedded_base(notes), BaseReference(id=EMBEDDED, sha256=EMBEDDED_SHA256))
-    try:
-        folder = Path(name).expanduser()
-    except RuntimeError:
-        raise ModelError(f"base {name}: there is no such user") from None
+    folder = Path(os.path.expanduser(name))
     commit = None
     if not folder.is_dir():
         folder = _fetch(name, revision)

@@ -66,6 +66,8 @@ def merge(
         ParityError: The written model differs from the adapter by more than 1e-4 in a logit.
     """
     folder, target = open_model(path), Path(output)
+    if folder.kind == "bundle":
+        raise ModelError(f"{folder.path} is a bundle: merge takes a run or an adapter")
     if folder.kind != "adapter":
         raise ModelError(f"{folder.path} is a standalone model already: merge takes a run or an adapter")
     refuse_existing(target, overwrite)

@@ -116,8 +116,8 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     if (folder / TOKENIZER).is_file():
         return read_tokenizer(folder / TOKENIZER)
     try:
-        slow = AutoTokenizer.from_pretrained(folder, use_fast=True, local_files_only=True, trust_remote_code=False)
-        tokenizer: Tokenizer = slow.backend_tokenizer
+        fast = AutoTokenizer.from_pretrained(folder, use_fast=True, local_files_only=True, trust_remote_code=False)
+        tokenizer: Tokenizer = fast.backend_tokenizer
     except (OSError, ValueError, AttributeError):
         raise ModelError(f"{folder} has no tokenizer: it needs {TOKENIZER} or vocab.txt") from None
     return tokenizer

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Literal, Optional
 
 from huggingface_hub import EvalResult, ModelCardData
@@ -13,6 +12,7 @@ from sentilora.analysis.intervals import wilson
 from sentilora.analysis.metrics import measure_name
 from sentilora.artifacts import BaseReference, Interval, Manifest
 from sentilora.labels import Labels
+from sentilora.tables.sources import hub_dataset_of
 
 # As the Hub's `evaluate` metrics are called, where they are not called as ours.
 _METRICS = {"mcc": "matthews_correlation", "pr_auc": "average_precision", "brier": "brier_score"}
@@ -24,8 +24,6 @@ _LICENCES = {
     "distilbert-base-multilingual-cased": "Apache-2.0",
 }
 _HUB_ID = re.compile(r"([\w.-]+/)?[\w.-]+")
-_DATASET = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(/[\w.-]+)?(:[\w.-]+)?")
-_TABLE_ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet", ".xlsx", ".gz", ".zst", ".bz2", ".zip")
 
 Relation = Literal["adapter", "finetune", "quantized"]
 
@@ -85,13 +83,8 @@ def licence_of(base: BaseReference) -> Optional[str]:
 
 def hub_dataset(data: Optional[str]) -> Optional[str]:
     """The data set on the Hub that a training's data are; None for a file, or what came from Python."""
-    if data is None:
-        return None
-    if data in ("imdb", "imdb:test"):
-        return "stanfordnlp/imdb"
-    named = _DATASET.fullmatch(data)
-    is_local = data.lower().endswith(_TABLE_ENDINGS) or Path(data).exists()
-    return None if named is None or is_local else named["repository"]
+    found = None if data is None else hub_dataset_of(data)
+    return None if found is None else found.repository
 
 
 def _results(adapter: str, manifest: Manifest) -> Iterator[EvalResult]:

@@ -9,6 +9,7 @@ import yaml
 
 from sentilora.analysis.metrics import measure_name
 from sentilora.artifacts import AbstentionPoint, BaseReference, Manifest, Training
+from sentilora.inference.abstention import lowest_reaching
 from sentilora.labels import Labels
 from sentilora.reporting.card_data import ENGLISH, base_on_hub, licence_of
 
@@ -136,9 +137,8 @@ def abstaining(points: Sequence[AbstentionPoint]) -> str:
     """What a wanted precision costs."""
     rows = []
     for precision in PRECISIONS:
-        reaching = [point for point in points if point.precision >= precision]
-        if reaching:
-            least = min(reaching, key=lambda point: point.confidence)
+        least = lowest_reaching(precision, points)
+        if least is not None:
             rows.append(f"| {precision:.0%} | {least.confidence:.3f} | {least.coverage:.1%} | {_right_of(least)} |")
     return "\n".join(
         [

@@ -108,6 +108,7 @@ def adapters_card(manifest: Manifest, adapters: Mapping[str, Manifest], making: 
             "from sentilora import Classifier\n"
             f'Classifier.load("path/of/this/folder", adapter="{first}")("A gorgeous, moving film.")',
         ),
+        "## Licence",
         parts.licence(manifest.base),
     ]
     for name, adapter in adapters.items():

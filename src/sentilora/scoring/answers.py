@@ -18,7 +18,7 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     """What is written beside a row. The attributes are the columns.
 
     Attributes:
-        sentiment: Name of the most probable label.
+        sentiment: Name of the most probable label, or `uncertain`.
         p_positive: Probability of the positive label; None for a classifier that does not know negative and positive.
         confidence: Probability of the label, in [0, 1].
         truncated: Whether the text was too long to be read whole.

@@ -53,6 +53,7 @@ class Engine:
     """Answers requests with the adapters of some bundles.
 
     Attributes:
+        default: Name of the adapter that answers where none is named.
         settings: The limits it keeps.
         metrics: Where it counts.
         draining: Set when the server is about to stop.
@@ -172,13 +173,13 @@ class Engine:
         """
         with self._changing:
             holders = [bundle for bundle in self._bundles if name in bundle.classifiers]
-            refusal = ModelError("no bundle is open")
+            refusals: list[ModelError] = []
             for bundle in holders or self._bundles:
                 try:
                     return bundle.load(name, folder)
                 except ModelError as error:  # noqa: PERF203 - a few bundles
-                    refusal = error
-            raise refusal
+                    refusals.append(error)
+            raise refusals[-1]
 
     def unload(self, name: str) -> None:
         """Forget an adapter; requests that it answers at the moment still get their answer.

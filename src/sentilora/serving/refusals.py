@@ -38,6 +38,8 @@ class Refused(Exception):  # noqa: N818 - a refusal is an answer, and often no e
     """Ends a request. The message reaches the client: no paths, no texts.
 
     Attributes:
+        reason: What decides the status.
+        message: For the client.
         headers: That the answer carries.
     """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, Protocol, Union
+from typing import Any, Literal, Optional, Protocol, Union
 
 import pyarrow as pa
 
@@ -23,7 +23,7 @@ _IMDB = {  # Maas et al., 2011
     "imdb:test": HubDataset("stanfordnlp/imdb", "plain_text", "test"),
 }
 _BUNDLED: dict[str, Literal["train", "test"]] = {"bundled": "train", "bundled:test": "test"}
-_NO_DATA_SETS = (".gz", ".json", ".ods", ".txt", ".xls", ".zip", ".zst")  # files of other kinds, not of the Hub
+_NO_DATA_SETS = (".bz2", ".gz", ".json", ".ods", ".txt", ".xls", ".zip", ".zst")  # files of other kinds, not of the Hub
 FROM_PYTHON = "a table from Python"
 
 
@@ -57,14 +57,14 @@ def read_labelled(source: Source, columns: Columns = USUAL_COLUMNS) -> LabelledT
     if name in _BUNDLED:
         _refuse_columns(name, replace(columns, group=None))
         return read_bundled(_BUNDLED[name], columns.group)
-    folder = Path(name).expanduser()
+    folder = Path(os.path.expanduser(name))
     if not holds_reviews(folder):
         raise DataError(f"{name} is not an aclImdb folder: it has no neg/ and pos/ inside, nor a train/ with them")
     _refuse_columns(name, columns)
     return read_aclimdb(folder)
 
 
-def name_of(source: Source) -> str:
+def name_of(source: object) -> str:
     """What messages call a source."""
     return os.fspath(source) if isinstance(source, (str, os.PathLike)) else FROM_PYTHON
 
@@ -74,7 +74,7 @@ def has_columns(source: Source) -> bool:
     if not isinstance(source, (str, os.PathLike)):
         return True
     name = os.fspath(source)
-    is_folder = os.path.isdir(Path(name).expanduser())  # noqa: PTH112 - of a name that is too long, it says no
+    is_folder = os.path.isdir(Path(os.path.expanduser(name)))  # noqa: PTH112 - of a name that is too long, it says no
     return name in _IMDB or not (name in _BUNDLED or is_folder)
 
 
@@ -88,18 +88,25 @@ def read_columns(source: Source) -> pa.Table:
     if not isinstance(source, (str, os.PathLike)):
         return arrow_table(source)
     name = os.fspath(source)
-    path = Path(name).expanduser()
-    if name in _IMDB:
-        return _IMDB[name].read()
-    if is_table(path):
+    path = Path(os.path.expanduser(name))
+    if name not in _IMDB and is_table(path):
         return read_table(path)
-    dataset = HubDataset.parse(name)
-    if dataset is None or path.suffix.lower() in _NO_DATA_SETS or os.path.exists(path):  # noqa: PTH110 - the same
+    dataset = hub_dataset_of(name)
+    if dataset is None:
         raise DataError(
             f"no data called '{' '.join(name.split())[:100]}': name bundled or imdb (or their :test part), an aclImdb "
             f"folder, a file that ends in {ENDINGS}, or a data set of the Hub as owner/name"
         )
     return dataset.read()
+
+
+def hub_dataset_of(name: str) -> Optional[HubDataset]:
+    """The data set of the Hub that a source's name means; None for anything else."""
+    if name in _IMDB:
+        return _IMDB[name]
+    path = Path(os.path.expanduser(name))
+    here = is_table(path) or path.suffix.lower() in _NO_DATA_SETS or os.path.exists(path)  # noqa: PTH110 - the same
+    return None if here else HubDataset.parse(name)
 
 
 def _refuse_columns(name: str, columns: Columns) -> None:

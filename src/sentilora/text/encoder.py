@@ -141,8 +141,8 @@ class TextEncoder:
             DataError: One of them is no text, holds half of a character, or is longer than `MAX_CHARACTERS`.
         """
         batch = list(texts)
-        for place, text in enumerate(batch):
-            _refuse_unreadable(text, place)
+        for text in batch:
+            _refuse_unreadable(text)
         return [
             self._fit(encoding.ids) for encoding in self.tokenizer.encode_batch_fast(batch, add_special_tokens=False)
         ]
@@ -175,9 +175,9 @@ def holds_half_a_character(text: str) -> bool:
     return not text.isascii() and _LONE_SURROGATE.search(text) is not None
 
 
-def _refuse_unreadable(text: object, place: int) -> None:
+def _refuse_unreadable(text: object) -> None:
     if not isinstance(text, str):
-        raise DataError(f"{text!r:.40}, at place {place}, is no text, but a {type(text).__name__}: leave it out")
+        raise DataError(f"{text!r:.40} is no text, but a {type(text).__name__}: leave it out")
     if len(text) > MAX_CHARACTERS:
         raise DataError(
             f"the text that begins '{text[:40]}' has {len(text):,} characters, and at most {MAX_CHARACTERS:,} are "

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from sentilora._version import __version__
 from sentilora.artifacts import BaseReference
-from sentilora.modeling.base import EMBEDDED
+from sentilora.reporting.card_data import base_on_hub, licence_of
+from sentilora.reporting.card_parts import base_in_words, licence
+from sentilora.reporting.places import short
 
 _BASE = """---
 library_name: transformers
-base_model: {base}
-license: {licence}
+{base_model}license: {licence}
 tags: [fill-mask, domain-adaptive-pretraining]
 ---
 # An encoder adapted to a domain
 
-`{base}` (weights sha256 `{sha256}`), further pretrained by masked language modelling. {licence_note}
+{base}, further pretrained by masked language modelling. {licence_note}
 
 Read: {texts}. What was read can in part be had back from the weights: publish them only if you may publish the texts.
 `pretraining.json` has how it went, `config.yaml` the settings. Made with sentilora {version}.
@@ -28,16 +29,21 @@ Plain Transformers reads it too: `AutoModel.from_pretrained("path/of/this/folder
 """
 
 
-def base_readme(base: BaseReference, texts: str) -> str:
-    """What a pretrained base was made of, whose licence it has, how to use it."""
-    known = base.id == EMBEDDED
+def base_readme(base: BaseReference, texts: str, source: str) -> str:
+    """What a pretrained base was made of, whose licence it has, how to use it.
+
+    Args:
+        base: That it began with.
+        texts: What was read, in a line.
+        source: Its name in that line, which may tell of folders of this machine.
+    """
+    published = base_on_hub(base)
+    words = base_in_words(base)
     return _BASE.format(
-        base=base.id,
-        sha256=base.sha256,
-        texts=texts,
+        base_model="" if published is None else f"base_model: {published}\n",
+        licence=(licence_of(base) or "unknown").lower(),
+        base=f"{words[0].upper()}{words[1:]}",
+        licence_note=licence(base),
+        texts=texts.replace(source, short(source)),
         version=__version__,
-        licence="apache-2.0" if known else "other",
-        licence_note="The weights it began with are those of `sentence-transformers/all-MiniLM-L6-v2` (Apache-2.0)."
-        if known
-        else "The licence of that base applies to it.",
     )

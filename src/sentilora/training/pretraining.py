@@ -39,6 +39,7 @@ from sentilora.modeling.masked_lm import load_masked_lm, write_masked_lm
 from sentilora.modeling.pretrained import load_tokenizer
 from sentilora.notes import Notes
 from sentilora.progress import Progress
+from sentilora.tables import name_of
 from sentilora.text import with_cleaning
 from sentilora.training.base_card import base_readme
 from sentilora.training.begun import claim
@@ -190,7 +191,7 @@ def pretrain(
             notes=tuple(notes),
             versions=versions(),
         )
-        write_file(growing / README, base_readme(base.reference, corpus.description).encode())
+        write_file(growing / README, base_readme(base.reference, corpus.description, name_of(texts)).encode())
         write_json(growing / PRETRAINING_RECORD, record)
     shutil.rmtree(folder / CHECKPOINT_FOLDER)  # now that the base is in its place
     _logger.info(f"held-out texts before: {progress.before}")
