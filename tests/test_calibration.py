@@ -25,7 +25,7 @@ from sentilora.analysis.calibration import (
 )
 from sentilora.analysis.metrics import Answers, Measurement
 from sentilora.artifacts import AbstentionPoint, open_model
-from sentilora.errors import ModelError
+from sentilora.errors import ConfigError, ModelError
 from sentilora.inference.abstention import point_for
 
 TEXTS = ["A gorgeous film.", "The plot is a mess, and I want my money back.", "hm"]
@@ -141,7 +141,7 @@ def test_the_lowest_confidence_that_reaches_the_precision_is_chosen() -> None:
     with pytest.raises(ModelError, match="train it again"):
         point_for(0.9, [])
     for none in (0, 1.5, -1, math.nan):
-        with pytest.raises(ModelError, match="above 0"):
+        with pytest.raises(ConfigError, match="above 0"):
             point_for(none, points)
 
 

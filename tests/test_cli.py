@@ -65,13 +65,13 @@ def test_a_tilde_that_the_shell_left_is_the_home_folder(run: sentilora.Run, tmp_
         *("score", "a.csv", "--model", run.folder, "--output=~/b.csv"), environment=home, cwd=tmp_path
     )
     assert scored.returncode == 0, scored.stderr
-    data = "--data=~/a.csv"
-    known = sentilora_command("train", "--recipe=~/mine.yaml", data, environment=home, cwd=tmp_path)
+    training = ("train", "--recipe=~/mine.yaml", "--base", run.config.base)
+    known = sentilora_command(*training, "--data=~/a.csv", environment=home, cwd=tmp_path)
     assert "label" in known.stderr.splitlines()[-1]  # the recipe and the data were found
     assert {"~", "mine.yaml", "a.csv", "b.csv"} & {path.name for path in tmp_path.iterdir()} == {
         *("mine.yaml", "a.csv", "b.csv")
     }
-    nobody = sentilora_command("train", "--data=~nobody-here/a.csv", environment=home, cwd=tmp_path)
+    nobody = sentilora_command(*training, "--data=~nobody-here/a.csv", environment=home, cwd=tmp_path)
     assert (nobody.returncode, "~nobody-here/a.csv" in nobody.stderr) == (2, True)
 
 

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 from transformers import AutoModelForSequenceClassification
 
 import sentilora
-from sentilora.errors import ModelError
+from sentilora.errors import HubError, ModelError
 from sentilora.modeling.merging import merge
 from sentilora.training.pretraining import pretrain
 
@@ -209,6 +209,5 @@ def test_labels_that_are_none_are_called_as_transformers_calls_them(merged: Path
 
 
 def test_a_base_of_nobody_is_one_line(reviews_csv: Path, tmp_path: Path) -> None:
-    refused(
-        lambda: sentilora.train(base="~nobody-here/x", data=str(reviews_csv), output=tmp_path / "r"), "no such user"
-    )
+    with pytest.raises(HubError, match="'~nobody-here/x' is neither a folder here"):
+        sentilora.train(base="~nobody-here/x", data=str(reviews_csv), output=tmp_path / "r")
