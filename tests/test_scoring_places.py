@@ -285,5 +285,5 @@ def test_what_is_too_close_to_call_is_uncertain(run: sentilora.Run, bundle: Path
     for row, prediction in zip(read_rows(tmp_path / "out.csv"), expected):
         assert row["sentiment"] == (prediction.label if prediction.confidence >= least else "uncertain")
         assert float(row["confidence"]) == prediction.confidence
-    with pytest.raises(ModelError, match="a precision of 2 is none"):
+    with pytest.raises(ConfigError, match="a precision of 2 is none"):
         score(source, tmp_path / "x.csv", model=bundle, precision=2)
