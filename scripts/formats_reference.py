@@ -33,7 +33,7 @@ RUN = {
     f"{artifacts.ADAPTER_FOLDER}/": f"the adapter as PEFT writes it (`{artifacts.ADAPTER_CONFIG}`, "
     f"`{artifacts.ADAPTER_WEIGHTS}`), the tokenizer, `{artifacts.MANIFEST}`",
     artifacts.CONFIG_FILE: "the exact settings, which `sentilora train --recipe` takes",
-    artifacts.METRICS_FILE: "the [run's record](#metrics-json)",
+    artifacts.METRICS_FILE: "the [run's record](#metricsjson)",
     artifacts.LOG_FILE: "a line of JSON for each logged step",
     artifacts.CURVE_FILE: "loss and accuracy, drawn",
     artifacts.REPORT_FILE: "the evaluation on the validation texts, as a page (with `sentilora[report]`)",
@@ -53,7 +53,7 @@ BASE = {
     "config.json": "its shape, as Transformers writes it",
     artifacts.TOKENIZER: "the tokenizer, cleaning included",
     "tokenizer_config.json": "what Transformers keeps beside it",
-    artifacts.PRETRAINING_RECORD: "the [base's record](#pretraining-json)",
+    artifacts.PRETRAINING_RECORD: "the [base's record](#pretrainingjson)",
     artifacts.CONFIG_FILE: "the exact settings",
     artifacts.LOG_FILE: "a line of JSON for each step",
     artifacts.README: "a card for the Hub",
@@ -103,9 +103,9 @@ A pretrained base's record.
 SCORED = f"""
 ## Scored files
 
-The input's columns and rows, and `sentiment`, `p_positive`, `confidence` and `truncated`, with `_predicted` after a
-name that the input has already. What could not be scored is in `OUTPUT{REJECTS}`, a line each; beside a shard lies
-`OUTPUT{SHARD_RECORD}`.
+The input's columns, its rows but for those that could not be scored, and `sentiment`, `p_positive`, `confidence` and
+`truncated`, with `_predicted` after a name that the input has already. What could not be scored is in
+`OUTPUT{REJECTS}`, a line each; beside a shard lies `OUTPUT{SHARD_RECORD}`.
 """
 
 JOURNAL = f"""

@@ -12,9 +12,9 @@ from sentilora.serving.refusals import Reason
 INTRODUCTION = """# HTTP API
 
 Made from the server's OpenAPI description by `make docs`; a running server has it at `/openapi.json`, and a page to try
-it at `/`. Where the server was given keys, every request but those for the page, `/health` and `/ready` carries one:
-`Authorization: Bearer KEY`. An `X-Request-ID` that a request brings is kept, in the answer and in the log; one is made
-where there is none.
+it at `/`. Where the server was given API keys, every request but those for the page, `/health` and `/ready` carries
+one: `Authorization: Bearer KEY`. An admin key alone guards the loading and unloading of adapters only. An
+`X-Request-ID` that a request brings is kept, in the answer and in the log; one is made where there is none.
 
 Each dialect answers, and refuses, in the form that its clients expect. To choose one: your own programs speak
 [sentilora's](#sentilora), and programs that were written for another server keep its.

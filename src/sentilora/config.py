@@ -68,7 +68,7 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Meta(description="Validation data, named like the training data; by default a part of the training data."),
     ] = None
     validation_fraction: Annotated[
-        float, Meta(gt=0, lt=1, description="Share of the data set aside when no validation data are named.")
+        float, Meta(gt=0, lt=1, description="Share of the data to validate on when no validation data are named.")
     ] = 0.2
     text_column: Annotated[Optional[str], Meta(description="Column with the texts, if not under a usual name.")] = None
     label_column: Annotated[Optional[str], Meta(description="Column with the labels, if not under a usual name.")] = (
@@ -186,7 +186,7 @@ class PretrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     max_steps: Annotated[Optional[_AtLeastOne], Meta(description="End after this many optimiser steps.")] = None
     minutes: Annotated[
         Optional[_Minutes],
-        Meta(description="Take about this long: the steps are planned for it from the speed before the first."),
+        Meta(description="Take about this long at most: the steps are planned from the speed before the first."),
     ] = None
     max_length: Annotated[
         int, Meta(ge=8, le=512, description="Most tokens of a piece of text; longer texts are several pieces.")

@@ -63,9 +63,9 @@ def score(inputs: Sequence[str], output: str, **settings: Any) -> None:
     INPUT is a path, a folder, a pattern, a URL that fsspec knows, or - for standard input; of a folder or a pattern,
     what this command wrote there is left out. Excel workbooks are read whole, all others as a stream.
 
-    All columns and the order of the rows stay; sentiment, p_positive, confidence and truncated are added. Rows that
-    cannot be scored are listed in OUTPUT.rejects.jsonl. A run that was cut short goes on where it was when
-    the same command is given again.
+    All columns and the order of the rows stay; sentiment, p_positive, confidence and truncated are added. A row that
+    cannot be scored is not in the output: OUTPUT.rejects.jsonl has its number and why. A run that was cut short goes on
+    where it was when the same command is given again.
 
     \b
     sentilora score reviews.csv --output scored.csv --model runs/mine
