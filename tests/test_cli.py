@@ -68,9 +68,9 @@ def test_a_tilde_that_the_shell_left_is_the_home_folder(run: sentilora.Run, tmp_
     training = ("train", "--recipe=~/mine.yaml", "--base", run.config.base)
     known = sentilora_command(*training, "--data=~/a.csv", environment=home, cwd=tmp_path)
     assert "label" in known.stderr.splitlines()[-1]  # the recipe and the data were found
-    assert {"~", "mine.yaml", "a.csv", "b.csv"} & {path.name for path in tmp_path.iterdir()} == {
-        *("mine.yaml", "a.csv", "b.csv")
-    }
+    found = {path.name for path in tmp_path.iterdir()}
+    assert found >= {"mine.yaml", "a.csv", "b.csv"}
+    assert "~" not in found
     nobody = sentilora_command(*training, "--data=~nobody-here/a.csv", environment=home, cwd=tmp_path)
     assert (nobody.returncode, "~nobody-here/a.csv" in nobody.stderr) == (2, True)
 

@@ -7,12 +7,10 @@ so they keep to what Python 3.9 can evaluate.
 from __future__ import annotations
 
 import difflib
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from pathlib import Path
 from typing import Annotated, Any, Literal, Optional, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -21,11 +19,13 @@ from msgspec import Meta
 
 from sentilora.errors import ConfigError
 from sentilora.labels import parse_mapping
+from sentilora.paths import local_path
 
 Truncation = Literal["head", "tail", "head+tail"]
 DeviceChoice = Literal["auto", "cpu", "cuda", "mps"]
 PrecisionChoice = Literal["auto", "fp32", "bf16", "fp16"]
 BatchingChoice = Literal["auto", "packed", "padded"]
+EngineChoice = Literal["local", "ray"]
 CHUNK_ROWS = 512  # scored and kept at a time: a killed job scores at most these again
 MAX_CHARACTERS = 1_000_000  # of one text; a longer one is refused rather than read to its end for 512 tokens
 
@@ -330,7 +330,7 @@ def recipe_source(recipe: str) -> str:
     if recipe in recipe_names():
         return (resources.files("sentilora") / "recipes" / f"{recipe}.yaml").read_text("utf-8")
     try:
-        return Path(os.path.expanduser(recipe)).read_text("utf-8")
+        return local_path(recipe).read_text("utf-8")
     except UnicodeDecodeError:
         raise ConfigError(f"recipe {recipe} is not UTF-8 text: save it as UTF-8") from None
     except OSError:
@@ -404,8 +404,9 @@ def _refuse_unknown(settings: Mapping[str, Any], config: type[msgspec.Struct]) -
 
 def _hint(path: tuple[str, ...], known: Sequence[tuple[str, ...]]) -> str:
     """What to write in place of an unknown setting."""
-    if tuple(path[0].split(".")) in known:  # 'lora.rank', as flags and Python people write it
-        return _nesting(tuple(path[0].split(".")))
+    dotted = tuple(path[0].split("."))  # as some write 'lora.rank'
+    if dotted in known:
+        return _nesting(dotted)
     near = _nearest(path, known)
     if near is None:
         return f"known are {', '.join(map('.'.join, known))}"

@@ -12,7 +12,7 @@ from sentilora.errors import ConfigError
 
 Period = Literal["day", "week", "month", "year"]
 PeriodChoice = Literal["auto", Period]
-PERIODS: tuple[Period, ...] = get_args(Period)
+_PERIODS: tuple[Period, ...] = get_args(Period)  # the finest first
 
 _YEARS = range(1900, 2101)  # what lies outside is a mistake, and each day would cost memory
 _ISO = re.compile(r"(\d{4})[-/.](\d{1,2})(?:[-/.](\d{1,2})(?!\d)|(?![-/.]?\d))")
@@ -131,7 +131,7 @@ def choose_period(texts: Mapping[date, int]) -> Period:
         texts: How many texts there are of each day; at least one day.
     """
     first, last = min(texts), max(texts)
-    for period in PERIODS:
+    for period in _PERIODS:
         length = {"day": 1, "week": 7, "month": 30.4, "year": 365}[period]
         filled = len({start_of(day, period) for day in texts})
         if (last - first).days / length < _MOST_POINTS and sum(texts.values()) / filled >= _FEWEST_TEXTS:

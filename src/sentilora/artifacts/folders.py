@@ -30,6 +30,7 @@ from sentilora.artifacts.names import (
 )
 from sentilora.artifacts.reading import read_object, sha256_of
 from sentilora.errors import ModelError, OutputError
+from sentilora.paths import local_path
 
 _LOCK = ".lock"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -115,7 +116,7 @@ def refuse_replacing(target: Path, needed: Iterable[PathLike]) -> None:
     Raises:
         OutputError: It does.
     """
-    for each in (Path(os.path.expanduser(name)) for name in needed):
+    for each in map(local_path, needed):
         if each.exists() and each.resolve().is_relative_to(target.resolve()):
             raise OutputError(f"{target} holds {each}, which is needed: choose another place")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, get_args
 
 import click
 import msgspec
@@ -12,7 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from sentilora.analysis.dates import PERIODS
+from sentilora.analysis.dates import PeriodChoice
 from sentilora.analysis.insights import Insights, Part
 from sentilora.analysis.insights import insights as find_insights
 from sentilora.analysis.shares import Share
@@ -37,7 +37,7 @@ _SHOWN_PARTS, _SHOWN_TERMS, _SHOWN_TEXTS = 20, 12, 3
 )
 @click.option(
     "--period",
-    type=click.Choice(["auto", *PERIODS]),
+    type=click.Choice(get_args(PeriodChoice)),
     default="auto",
     show_default=True,
     help="Steps of time; auto takes the finest that has enough texts.",

@@ -14,6 +14,7 @@ import msgspec
 from sentilora.config import DeviceChoice, Setting, TrainConfig, settings_of
 from sentilora.errors import OutputError
 from sentilora.labels import LabelMap, parse_mapping
+from sentilora.paths import local_path
 from sentilora.tables import Columns
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -27,12 +28,12 @@ class LocalPath(click.Path):
 
     def convert(self, value: Any, param: Optional[click.Parameter], ctx: Optional[click.Context]) -> Any:
         """The path as a `Path`."""
-        return super().convert(os.path.expanduser(value), param, ctx)
+        return super().convert(local_path(value), param, ctx)
 
 
 def at_home(_context: click.Context, _option: click.Parameter, place: str) -> str:
     """The same for what may be a URL or - as well."""
-    return os.path.expanduser(place)
+    return os.path.expanduser(place)  # noqa: PTH111 - a `Path` would take a URL's slashes for its own
 
 
 def parse_names(_context: click.Context, _option: click.Parameter, value: Optional[str]) -> Optional[list[str]]:

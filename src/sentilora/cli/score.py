@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 import click
 
@@ -19,7 +19,7 @@ from sentilora.cli.options import (
     overwrite_option,
     precision_option,
 )
-from sentilora.config import CHUNK_ROWS
+from sentilora.config import CHUNK_ROWS, EngineChoice
 
 
 @click.command(short_help="Classify every row of files.")
@@ -47,7 +47,7 @@ from sentilora.config import CHUNK_ROWS
 )
 @click.option(
     "--engine",
-    type=click.Choice(["local", "ray"]),
+    type=click.Choice(get_args(EngineChoice)),
     default="local",
     show_default=True,
     help="Where to score: in this process, or on the Ray cluster that is running; the output is the same.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
@@ -13,6 +12,7 @@ from sentilora.errors import HubError, ModelError
 from sentilora.modeling.embedded import EMBEDDED_SHA256, embedded_base
 from sentilora.modeling.pretrained import refuse_other_architectures
 from sentilora.notes import Notes
+from sentilora.paths import local_path
 
 EMBEDDED = "embedded"
 
@@ -51,7 +51,7 @@ def find_base(name: str, notes: Notes, revision: Optional[str] = None) -> Base:
     """
     if name == EMBEDDED:
         return Base(embedded_base(notes), BaseReference(id=EMBEDDED, sha256=EMBEDDED_SHA256))
-    folder = Path(os.path.expanduser(name))
+    folder = local_path(name)
     commit = None
     if not folder.is_dir():
         folder = _fetch(name, revision)

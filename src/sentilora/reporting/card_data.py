@@ -53,7 +53,7 @@ def front_matter(
         eval_results=results or None,
         language=sorted(languages) if len(languages) == 1 and len(trainings) == len(described) else None,
         library_name=library,
-        license=(licence_of(manifest.base) or "unknown").lower(),
+        license=licence_on_hub(manifest.base),
         model_name=", ".join(training.name for training in trainings.values()) or None if results else None,
         pipeline_tag="text-classification",
         tags=["text-classification", *(["sentiment-analysis"] if sentiment else []), "lora", "sentilora"],
@@ -79,6 +79,11 @@ def licence_of(base: BaseReference) -> Optional[str]:
     """The base's licence, where we know it."""
     published = base_on_hub(base)
     return None if published is None else _LICENCES.get(published.replace("distilbert/", ""))
+
+
+def licence_on_hub(base: BaseReference) -> str:
+    """The base's licence as the Hub writes licences: in small letters, and `unknown` where we do not know it."""
+    return (licence_of(base) or "unknown").lower()
 
 
 def hub_dataset(data: Optional[str]) -> Optional[str]:

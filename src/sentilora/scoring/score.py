@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from typing import Any, Optional, Union, get_args
 
 from sentilora.artifacts import PathLike, unfinished
+from sentilora.config import EngineChoice
 from sentilora.errors import ConfigError, MissingExtraError
 from sentilora.inference import Classifier
 from sentilora.progress import Progress
@@ -18,7 +19,7 @@ from sentilora.scoring.answers import Answers
 from sentilora.scoring.job import Job, Shard, model_fingerprint
 from sentilora.scoring.journal import REJECTS, JournalEntry, OutputPlace, is_own, names_in_one_line
 from sentilora.scoring.rows import Layout, RowScorer, with_answers
-from sentilora.scoring.settings import EngineChoice, ScoreSettings
+from sentilora.scoring.settings import ScoreSettings
 from sentilora.scoring.survey import Source, all_columns, rows_ahead, survey
 from sentilora.scoring.work import Engine, LocalEngine, Tally, Work
 from sentilora.tables.inputs import TableName, find_inputs, is_url

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Optional
+from typing import Optional
 
 import msgspec
 
 from sentilora.artifacts import PathLike
-from sentilora.config import CHUNK_ROWS, DeviceChoice
+from sentilora.config import CHUNK_ROWS, DeviceChoice, EngineChoice
 from sentilora.inference import Classifier
-
-EngineChoice = Literal["local", "ray"]
 
 
 class ScoreSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,14 +12,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, Callable, Optional, cast
+from typing import BinaryIO, Callable, Optional, cast
 
 import fsspec
 import pyarrow as pa
 from fsspec.core import strip_protocol
 
 from sentilora.artifacts import sha256_of
-from sentilora.errors import DataError
+from sentilora.errors import DataError, first_line
 from sentilora.tables.encoding import is_utf8_text
 
 STANDARD = "-"
@@ -230,6 +230,5 @@ def store_in_one_line(name: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # noqa: BLE001 - every store has errors of its own
-        reason: Any = getattr(error, "strerror", None) or error
-        lines = str(reason).splitlines() or [type(error).__name__]
-        raise DataError(f"{name} cannot be reached: {lines[0]}") from None
+        reason = getattr(error, "strerror", None) or first_line(error)
+        raise DataError(f"{name} cannot be reached: {reason}") from None

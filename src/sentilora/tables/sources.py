@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Literal, Optional, Protocol, Union
 
 import pyarrow as pa
 
 from sentilora.errors import DataError, in_one_line
+from sentilora.paths import local_path
 from sentilora.tables.aclimdb import holds_reviews, read_aclimdb
 from sentilora.tables.bundled import read_bundled
 from sentilora.tables.columns import column_of
@@ -57,7 +57,7 @@ def read_labelled(source: Source, columns: Columns = USUAL_COLUMNS) -> LabelledT
     if name in _BUNDLED:
         _refuse_columns(name, replace(columns, group=None))
         return read_bundled(_BUNDLED[name], columns.group)
-    folder = Path(os.path.expanduser(name))
+    folder = local_path(name)
     if not holds_reviews(folder):
         raise DataError(f"{name} is not an aclImdb folder: it has no neg/ and pos/ inside, nor a train/ with them")
     _refuse_columns(name, columns)
@@ -74,7 +74,7 @@ def has_columns(source: Source) -> bool:
     if not isinstance(source, (str, os.PathLike)):
         return True
     name = os.fspath(source)
-    is_folder = os.path.isdir(Path(os.path.expanduser(name)))  # noqa: PTH112 - of a name that is too long, it says no
+    is_folder = os.path.isdir(local_path(name))  # noqa: PTH112 - of a name that is too long, it says no
     return name in _IMDB or not (name in _BUNDLED or is_folder)
 
 
@@ -88,8 +88,8 @@ def read_columns(source: Source) -> pa.Table:
     if not isinstance(source, (str, os.PathLike)):
         return arrow_table(source)
     name = os.fspath(source)
-    path = Path(os.path.expanduser(name))
-    if name not in _IMDB and is_table(path):
+    path = local_path(name)
+    if is_table(path):
         return read_table(path)
     dataset = hub_dataset_of(name)
     if dataset is None:
@@ -104,7 +104,7 @@ def hub_dataset_of(name: str) -> Optional[HubDataset]:
     """The data set of the Hub that a source's name means; None for anything else."""
     if name in _IMDB:
         return _IMDB[name]
-    path = Path(os.path.expanduser(name))
+    path = local_path(name)
     here = is_table(path) or path.suffix.lower() in _NO_DATA_SETS or os.path.exists(path)  # noqa: PTH110 - the same
     return None if here else HubDataset.parse(name)
 

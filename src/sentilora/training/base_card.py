@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from huggingface_hub import ModelCardData
+
 from sentilora._version import __version__
 from sentilora.artifacts import BaseReference
-from sentilora.reporting.card_data import base_on_hub, licence_of
+from sentilora.reporting.card_data import base_on_hub, licence_on_hub
 from sentilora.reporting.card_parts import base_in_words, licence
 from sentilora.reporting.places import short
 
 _BASE = """---
-library_name: transformers
-{base_model}license: {licence}
-tags: [fill-mask, domain-adaptive-pretraining]
+{front_matter}
 ---
 # An encoder adapted to a domain
 
@@ -37,11 +37,15 @@ def base_readme(base: BaseReference, texts: str, source: str) -> str:
         texts: What was read, in a line.
         source: Its name in that line, which may tell of folders of this machine.
     """
-    published = base_on_hub(base)
+    data = ModelCardData(
+        base_model=base_on_hub(base),
+        library_name="transformers",
+        license=licence_on_hub(base),
+        tags=["fill-mask", "domain-adaptive-pretraining"],
+    )
     words = base_in_words(base)
     return _BASE.format(
-        base_model="" if published is None else f"base_model: {published}\n",
-        licence=(licence_of(base) or "unknown").lower(),
+        front_matter=data.to_yaml(),
         base=f"{words[0].upper()}{words[1:]}",
         licence_note=licence(base),
         texts=texts.replace(source, short(source)),
